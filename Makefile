@@ -1,0 +1,51 @@
+# Each target installs what it needs into .venv, with the versions of constraints.txt.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: help demo test lint types docs check model clean
+
+help:
+	@echo "make demo    draw digits under three budgets: a table, and demo.png"
+	@echo "make test    run the tests"
+	@echo "make lint    check style and format"
+	@echo "make types   check types"
+	@echo "make docs    build the site into site/"
+	@echo "make check   all of the last four"
+	@echo "make model   train the digits of the package again, into runs/digits (under 20 minutes)"
+
+demo: .venv/user
+	$(BIN)/fpdm demo --out demo.png
+
+test: .venv/developer
+	$(BIN)/python -m pytest
+
+lint: .venv/developer
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/developer
+	$(BIN)/mypy
+
+docs: .venv/developer
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+check: lint types docs test
+
+model: .venv/user
+	$(BIN)/fpdm train digits --out runs/digits
+
+clean:
+	rm -rf .venv site build *.egg-info
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/user: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable '.[eval]'
+	@touch $@
+
+.venv/developer: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable '.[dev]'
+	@touch $@

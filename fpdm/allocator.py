@@ -1,0 +1,208 @@
+"""Spending a budget of iterations over timesteps, exactly."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
+from typing import SupportsIndex
+
+from fpdm.checks import check_whole
+from fpdm.errors import BudgetError, InvalidValueError
+from fpdm.interfaces import AllocationPolicy
+from fpdm.solution import Solution
+
+
+class Plan(tuple[int, ...]):
+    """The iterations of each timestep, noisiest first: a tuple that cannot have a wrong sum.
+
+    Args:
+        budget: what the iterations must add up to.
+        iterations: one count ≥ 1 for each timestep.
+
+    Raises:
+        BudgetError: the counts do not add up to the budget, or one is below 1.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, *, budget: int, iterations: Sequence[SupportsIndex]) -> Plan:
+        """Build the plan, or refuse."""
+        counts = tuple(int(count) for count in iterations)
+        if sum(counts) != budget or min(counts, default=0) < 1:
+            raise BudgetError(
+                f"iterations={counts}: must be whole numbers ≥ 1 that add up to budget={budget}, "
+                f"not {sum(counts)}."
+            )
+        return super().__new__(cls, counts)
+
+    def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, object]]:
+        """Let a plan be copied and pickled."""
+        return (), {"budget": sum(self), "iterations": tuple(self)}
+
+
+def apportion(weights: Sequence[float], budget: int, minimum: int = 1) -> tuple[int, ...]:
+    """Share `budget` in proportion to `weights` by largest remainder, each share ≥ `minimum`.
+
+    A timestep whose proportional share is below the minimum gets the minimum, and the rest is
+    shared among the others. Ties go to the larger weight, then to the later timestep, so that a
+    sorted curve of weights gives a sorted plan.
+
+    Args:
+        weights: a finite number ≥ 0 for each timestep, not all zero.
+        budget: whole number ≥ `minimum * len(weights)`.
+        minimum: the least that any timestep gets.
+
+    Raises:
+        BudgetError: the budget cannot pay the minimum everywhere.
+        InvalidValueError: a weight is negative or not finite.
+
+    Example:
+        >>> apportion([0.5, 1.0, 1.5], budget=10)
+        (2, 3, 5)
+    """
+    check_whole("budget", budget, minimum=0)
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
+        raise InvalidValueError(f"weights={list(weights)}: must be finite numbers ≥ 0.")
+    if not weights or budget < minimum * len(weights):
+        raise BudgetError(
+            f"budget={budget} cannot give {len(weights)} timesteps {minimum} iteration each. "
+            f"Use a budget ≥ {minimum * len(weights)} or at most {budget // max(minimum, 1)} steps."
+        )
+    exact = [Fraction(weight) for weight in weights]
+    if not any(exact):
+        exact = [Fraction(1)] * len(exact)
+
+    poor: set[int] = set()
+    while True:  # each round moves at least one timestep to the minimum, or ends
+        rest = budget - minimum * len(poor)
+        total = sum(weight for i, weight in enumerate(exact) if i not in poor)
+        shares = [
+            weight * rest / total if i not in poor else Fraction(minimum)
+            for i, weight in enumerate(exact)
+        ]
+        newly = {i for i, share in enumerate(shares) if share < minimum}
+        if not newly:
+            break
+        poor |= newly
+
+    counts = [math.floor(share) for share in shares]
+    by_claim = sorted(
+        range(len(shares)), key=lambda i: (shares[i] - counts[i], exact[i], i), reverse=True
+    )
+    for i in by_claim[: budget - sum(counts)]:
+        counts[i] += 1
+    return tuple(counts)
+
+
+class WeightedAllocation(AllocationPolicy):
+    """A policy that is a curve of weights over the timesteps, known before sampling begins.
+
+    Subclasses are frozen attrs classes that say `weights`; the exact rounding is done here.
+    """
+
+    @abstractmethod
+    def weights(self, steps: int) -> Sequence[float]:
+        """Return one weight ≥ 0 for each of `steps` timesteps, noisiest first."""
+
+    def plan(self, budget: int, steps: int) -> Plan:
+        """Return the iterations of each timestep, noisiest first, with `budget` as their sum.
+
+        Raises:
+            BudgetError: `budget` is less than one iteration for each timestep.
+        """
+        check_affordable(budget, steps)
+        return _planned(self, budget, steps)
+
+    def iterations(
+        self, *, step: int, steps: int, budget: int, remaining: int, previous: Solution | None
+    ) -> float:
+        """Return what the plan says."""
+        del remaining, previous  # a plan needs neither
+        return self.plan(budget, steps)[step]
+
+
+@lru_cache(maxsize=256)
+def _planned(policy: WeightedAllocation, budget: int, steps: int) -> Plan:
+    return Plan(budget=budget, iterations=apportion(policy.weights(steps), budget))
+
+
+class Allocator:
+    """Runs a policy over one sampling run, and makes its total exact.
+
+    Args:
+        policy: any `AllocationPolicy`; what it wishes is rounded and clamped.
+        budget: iterations for the whole run, ≥ `steps`.
+        steps: timesteps in the run, ≥ 1.
+
+    Raises:
+        BudgetError: the budget cannot give every timestep one iteration.
+
+    Example:
+        >>> import fpdm
+        >>> allocator = fpdm.Allocator(fpdm.allocation("constant"), budget=7, steps=3)
+        >>> [allocator.next() for _ in range(3)]
+        [2, 2, 3]
+    """
+
+    def __init__(self, policy: AllocationPolicy, *, budget: int, steps: int) -> None:
+        check_affordable(budget, steps)
+        self.policy = policy
+        self.budget = budget
+        self.steps = steps
+        self.step = 0
+        self.remaining = budget
+
+    def next(self, previous: Solution | None = None) -> int:
+        """Return the iterations of the next timestep, ≥ 1.
+
+        Args:
+            previous: the solution of the timestep before, for policies that look at it.
+
+        Raises:
+            BudgetError: all timesteps have had theirs.
+            InvalidValueError: the policy answered with something that is not a number.
+        """
+        if self.step == self.steps:
+            raise BudgetError(f"All {self.steps} timesteps have had their iterations.")
+        to_come = self.steps - self.step - 1
+        granted = self.remaining
+        if to_come:
+            wish = self.policy.iterations(
+                step=self.step,
+                steps=self.steps,
+                budget=self.budget,
+                remaining=self.remaining,
+                previous=previous,
+            )
+            granted = round(max(1.0, min(self._number(wish), self.remaining - to_come)))
+        self.step += 1
+        self.remaining -= granted
+        return granted
+
+    def _number(self, wish: object) -> float:
+        try:
+            number = float(wish)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            number = math.nan
+        except OverflowError:  # an int beyond the floats
+            number = math.inf if wish > 0 else -math.inf  # type: ignore[operator]
+        if math.isnan(number):
+            raise InvalidValueError(
+                f"Allocation {type(self.policy).__name__} answered {wish!r} at step {self.step}: "
+                f"must be a number of iterations."
+            )
+        return number
+
+
+def check_affordable(budget: int, steps: int) -> None:
+    """Raise unless `budget` iterations can give each of `steps` ≥ 1 timesteps at least one."""
+    check_whole("steps", steps, minimum=1)
+    check_whole("budget", budget, minimum=0)
+    if budget < steps:
+        raise BudgetError(
+            f"budget={budget} cannot pay for {steps} timesteps of at least 1 iteration. "
+            f"Use steps ≤ {budget} or budget ≥ {steps}."
+        )

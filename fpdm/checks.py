@@ -1,0 +1,60 @@
+"""Checks at the door: attrs validators and functions whose message says what is allowed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from fpdm.errors import InvalidValueError
+
+Validator = Callable[[Any, Any, Any], Any]
+
+
+def check_whole(name: str, value: object, *, minimum: int) -> int:
+    """Return `value` if it is an integer ≥ `minimum`; raise `InvalidValueError` otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise InvalidValueError(f"{name}={value!r}: must be a whole number ≥ {minimum}.")
+    return value
+
+
+def check_real(
+    name: str,
+    value: object,
+    *,
+    above: float = -math.inf,
+    low: float = -math.inf,
+    high: float = math.inf,
+) -> float:
+    """Return `value` if it is a finite number in `[low, high]` and > `above`; raise otherwise."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        number = float(value)
+        if number > above and low <= number <= high:
+            return number
+    bounds = [("> ", above), ("≥ ", low), ("≤ ", high)]
+    stated = [f"{sign}{bound:g}" for sign, bound in bounds if math.isfinite(bound)]
+    raise InvalidValueError(
+        f"{name}={value!r}: must be a number {' and '.join(stated)}".rstrip() + "."
+    )
+
+
+def check_choice(name: str, value: object, *, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `choices`; raise `InvalidValueError` otherwise."""
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidValueError(f"{name}={value!r}: must be one of {', '.join(choices)}.")
+    return value
+
+
+def whole(*, minimum: int) -> Validator:
+    """An attrs validator: an integer ≥ `minimum`."""
+    return lambda _, field, value: check_whole(field.name, value, minimum=minimum)
+
+
+def real(*, above: float = -math.inf, low: float = -math.inf, high: float = math.inf) -> Validator:
+    """An attrs validator: a finite number in `[low, high]` and > `above`."""
+    return lambda _, field, value: check_real(field.name, value, above=above, low=low, high=high)
+
+
+def choice(*choices: str) -> Validator:
+    """An attrs validator: one of `choices`."""
+    return lambda _, field, value: check_choice(field.name, value, choices=choices)

@@ -1,0 +1,42 @@
+"""Evaluations are the currency here, so they are counted where they are spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from fpdm.errors import InvalidValueError, PluginError
+
+
+class Counted:
+    """`f`, counting its calls and refusing one more than was granted.
+
+    Args:
+        f: maps a tensor to one of its own shape and dtype.
+        granted: how many calls are allowed; None for any number.
+
+    Raises:
+        PluginError: on the call after the last one granted: the solver overspent.
+        InvalidValueError: when `f` does not keep shape and dtype.
+    """
+
+    def __init__(self, f: Callable[[Tensor], Tensor], *, granted: int | None = None) -> None:
+        self.f = f
+        self.granted = granted
+        self.count = 0
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Evaluate `f(z)`."""
+        if self.count == self.granted:
+            raise PluginError(
+                f"A solver asked for evaluation {self.count + 1} of f with {self.granted} granted."
+            )
+        self.count += 1
+        image = self.f(z)
+        if image.shape != z.shape or image.dtype != z.dtype:
+            raise InvalidValueError(
+                f"f must keep shape and dtype: it made {tuple(image.shape)} {image.dtype} "
+                f"of {tuple(z.shape)} {z.dtype}."
+            )
+        return image

@@ -1,0 +1,59 @@
+"""The denoiser: explicit layers, the implicit layer, explicit layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+from torch import Tensor, nn
+
+from fpdm.layer import FixedPointLayer
+from fpdm.solution import Solution
+
+
+@frozen(eq=False)
+class Denoised:
+    """What a denoiser says about one timestep.
+
+    Attributes:
+        sample: the prediction (noise, clean image, v or flow velocity); (B, C, H, W), or
+            (B, 2 C, H, W) where the variance is learned.
+        solution: of the implicit layer; None for an explicit network.
+    """
+
+    sample: Tensor
+    solution: Solution | None = None
+
+
+class FixedPointDenoiser(nn.Module):
+    """`post(z*, cond)`, where `z*` solves the layer on `pre(x, cond)`; for any modules.
+
+    Args:
+        pre: `(x, cond) → features`, run once per timestep.
+        layer: solves for `z*`, which has the shape of the features.
+        post: `(z*, cond) → prediction`, run once per timestep.
+
+    Example:
+        >>> import torch, fpdm
+        >>> from torch import nn
+        >>> class Pre(nn.Linear):
+        ...     def forward(self, x, cond): return super().forward(x + cond)
+        >>> class Pull(nn.Module):
+        ...     def bind(self, features, cond): return lambda z: 0.5 * z.cos() + features
+        >>> class Post(nn.Linear):
+        ...     def forward(self, z, cond): return super().forward(z)
+        >>> denoiser = fpdm.FixedPointDenoiser(Pre(2, 8), fpdm.FixedPointLayer(Pull()), Post(8, 2))
+        >>> denoiser(torch.randn(5, 2), torch.zeros(5, 1), evals=3).sample.shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(self, pre: nn.Module, layer: FixedPointLayer, post: nn.Module) -> None:
+        super().__init__()
+        self.pre = pre
+        self.layer = layer
+        self.post = post
+
+    def forward(self, x: Tensor, cond: Any, **solving: Any) -> Denoised:
+        """Denoise `x` under `cond`; `solving` goes to [`FixedPointLayer`][fpdm.FixedPointLayer]."""
+        solution = self.layer(self.pre(x, cond), cond, **solving)
+        return Denoised(sample=self.post(solution.value, cond), solution=solution)

@@ -1,0 +1,47 @@
+"""What can go wrong through misuse. A numerical outcome is a `Status`, never an exception."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FPDMError(Exception):
+    """The parent of every error that this library raises on purpose."""
+
+
+class InvalidValueError(FPDMError, ValueError):
+    """An argument or option has a value that is not allowed; the message says which are."""
+
+
+class BudgetError(InvalidValueError):
+    """A budget cannot be spent as asked; the message says what it can buy."""
+
+
+class UnknownNameError(FPDMError, LookupError):
+    """Nothing is registered under a name; the message lists what there is."""
+
+
+class PluginError(FPDMError, RuntimeError):
+    """A plugin broke its contract: a bad hook, a bad class, or a wrong count of evaluations."""
+
+
+class MissingDependencyError(FPDMError, ImportError):
+    """A feature needs an extra that is not installed; the message says how to install it."""
+
+
+class PluginWarning(UserWarning):
+    """A plugin could not be loaded, or part of it was refused; everything else goes on."""
+
+
+def suggest(given: str, allowed: Iterable[str]) -> str:
+    """The tail of an error message: the nearest allowed name, if one is near, and all of them.
+
+    Example:
+        >>> suggest("andersen", ["naive", "anderson"])
+        "Did you mean 'anderson'? Available: anderson, naive."
+    """
+    names = sorted(allowed)
+    near = difflib.get_close_matches(given, names, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{hint}Available: {', '.join(names) or 'none'}."

@@ -1,0 +1,161 @@
+"""The four questions of a fixed-point diffusion model. Plugins are the answers.
+
+How is one fixed-point problem solved, how many iterations does each timestep get, where does each
+solve start, and how does a gradient come out of it?
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fpdm.solution import Solution
+
+__all__ = ["AllocationPolicy", "FixedPointSolver", "GradientEstimator", "InitStrategy"]
+
+
+class FixedPointSolver(ABC):
+    """Approximates a solution of `z = f(z)` with a given number of evaluations of `f`.
+
+    Example:
+        >>> import torch, fpdm
+        >>> solution = fpdm.solver("anderson").solve(torch.cos, torch.zeros(1), evals=10)
+        >>> round(solution.value.item(), 4), solution.evals
+        (0.7391, 10)
+
+    Most solvers are better written as an [`IterativeSolver`][fpdm.iteration.IterativeSolver],
+    which keeps this contract for them.
+    """
+
+    name: ClassVar[str]
+    """The name under which the solver is looked up."""
+
+    @abstractmethod
+    def solve(
+        self,
+        f: Callable[[Tensor], Tensor],
+        x0: Tensor,
+        *,
+        evals: int,
+        tol: float | None = None,
+    ) -> Solution:
+        """Solve `z = f(z)` from `x0`, each sample of the batch for itself.
+
+        Args:
+            f: maps a tensor to one of its own shape and dtype, sample by sample.
+            x0: where to start; any rank, batch first.
+            evals: the calls of `f` granted. Without `tol` exactly so many are made, and nothing
+                synchronises with the host; 0 returns `x0`.
+            tol: a relative residual at which a sample stops and is left alone; then at most
+                `evals` calls are made.
+
+        Returns:
+            A `Solution` whose value is always finite where a finite one was ever known. It is
+            differentiable by autograd where gradients are enabled.
+
+        Raises:
+            InvalidValueError: `evals` is negative or `tol` is not positive.
+        """
+
+
+class AllocationPolicy(ABC):
+    """Decides how many iterations the next timestep gets, out of what is left.
+
+    A policy need not be careful: the [`Allocator`][fpdm.Allocator] that runs it leaves one
+    iteration for each timestep to come, and gives the last timestep the rest, so the budget is
+    spent exactly. A policy that is only a curve over the timesteps is better written as a
+    [`WeightedAllocation`][fpdm.allocator.WeightedAllocation].
+
+    Example:
+        >>> import fpdm
+        >>> fpdm.allocation("increasing").plan(budget=12, steps=4)
+        (2, 3, 3, 4)
+    """
+
+    name: ClassVar[str]
+    """The name under which the policy is looked up."""
+
+    @abstractmethod
+    def iterations(
+        self, *, step: int, steps: int, budget: int, remaining: int, previous: Solution | None
+    ) -> float:
+        """Return the iterations wished for at this timestep; any number, rounded to the nearest.
+
+        Args:
+            step: index of the timestep in sampling order, 0 is the noisiest.
+            steps: how many timesteps there are.
+            budget: iterations for the whole run.
+            remaining: iterations not yet spent.
+            previous: the solution of the timestep before; None at the first.
+        """
+
+
+class InitStrategy(ABC):
+    """Decides where the solve of a timestep starts.
+
+    Example:
+        >>> import torch, fpdm
+        >>> reuse = fpdm.init("reuse")
+        >>> reuse.lookback
+        1
+        >>> reuse.initial(torch.ones(1, 4, 8), history=()).shape
+        torch.Size([1, 4, 8])
+    """
+
+    name: ClassVar[str]
+    """The name under which the strategy is looked up."""
+
+    lookback: ClassVar[int] = 0
+    """How many past solutions the strategy reads; the sampler keeps no more."""
+
+    @abstractmethod
+    def initial(self, features: Tensor, history: Sequence[Solution]) -> Tensor:
+        """Return the start of the solve, shaped like `features`.
+
+        Args:
+            features: what the explicit first layers made of the noisy input; (B, N, D).
+            history: solutions of the timesteps before, oldest first; at most `lookback` of them,
+                fewer at the start of a run.
+        """
+
+
+class GradientEstimator(ABC):
+    """Solves during training, and decides which part of the solve carries the gradient.
+
+    Example:
+        >>> import torch, fpdm
+        >>> weight = torch.full((1, 3), 0.5, requires_grad=True)
+        >>> solution = fpdm.gradient("jfb").solve(
+        ...     lambda z: torch.tanh(weight * z + 1), torch.zeros(1, 3), fpdm.solver("naive"))
+        >>> solution.value.sum().backward()
+        >>> weight.grad.shape
+        torch.Size([1, 3])
+    """
+
+    name: ClassVar[str]
+    """The name under which the estimator is looked up."""
+
+    @abstractmethod
+    def solve(
+        self,
+        f: Callable[[Tensor], Tensor],
+        z0: Tensor,
+        solver: FixedPointSolver,
+        generator: torch.Generator | None = None,
+    ) -> Solution:
+        """Solve `z = f(z)` from `z0` so that the value carries a gradient.
+
+        Args:
+            f: the map; what it closes over receives the gradient.
+            z0: where to start; any rank, batch first.
+            solver: what to iterate with.
+            generator: a CPU generator for counts drawn at random. In data-parallel training it
+                must be equal on all ranks.
+
+        Returns:
+            A `Solution` whose `evals` counts the evaluations with and without gradient.
+        """

@@ -1,0 +1,136 @@
+"""The loop that most solvers share, so that an algorithm is only its mathematics."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from fpdm import batch
+from fpdm.checks import check_real, check_whole
+from fpdm.counting import Counted
+from fpdm.interfaces import FixedPointSolver
+from fpdm.solution import Solution, Status
+
+
+class Monitor(Counted):
+    """`f` under watch: counted, with the residual of each sample, and safe from inf and NaN.
+
+    A sample whose image is not finite is answered with the point that was asked about, from then
+    on and for ever: to the solver it looks solved, and it touches no other sample.
+
+    Args:
+        f: maps a tensor to one of its own shape and dtype.
+        x0: where the solve starts; (B, ...).
+        granted: how many calls are allowed.
+        tol: the relative residual at which a sample is converged and its record closed.
+
+    Attributes:
+        gap: `‖f(z) - z‖` of each sample at its last open evaluation; (B,).
+        residual: the same relative to `‖f(z)‖`; (B,).
+        finite: whether every image of the sample was finite; (B,).
+        converged: whether the sample's residual has reached `tol`; (B,).
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        x0: Tensor,
+        *,
+        granted: int,
+        tol: float | None = None,
+    ) -> None:
+        super().__init__(f, granted=check_whole("evals", granted, minimum=0))
+        self.tol = None if tol is None else check_real("tol", tol, above=0)
+        size = x0.shape[0] if x0.dim() else 1
+        self.gap = torch.full((size,), torch.inf, dtype=batch.wide(x0.dtype), device=x0.device)
+        self.residual = self.gap
+        self.finite = torch.ones(size, dtype=torch.bool, device=x0.device)
+        self.converged = ~self.finite
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Evaluate `f(z)`, note the residuals, and keep what is not finite out of the answer."""
+        image = super().__call__(z)
+        with torch.no_grad():
+            gap = batch.norm(image - z)
+            size = batch.norm(image).clamp_min(torch.finfo(gap.dtype).tiny)
+            self.finite = self.finite & (gap.isfinite() | self.converged)
+            open_ = self.finite & ~self.converged
+            self.gap = torch.where(open_, gap, self.gap)
+            self.residual = torch.where(open_, gap / size, self.residual)
+            if self.tol is not None:
+                self.converged = self.converged | (open_ & (self.residual <= self.tol))
+        return batch.select(self.finite, image, z)
+
+    def solution(self, value: Tensor) -> Solution:
+        """The `Solution` that reports `value` together with what was seen on the way."""
+        status = torch.where(self.converged, int(Status.CONVERGED), int(Status.BUDGET_SPENT))
+        status = torch.where(self.finite, status, int(Status.NON_FINITE))
+        return Solution(value=value, evals=self.count, residual=self.residual, status=status)
+
+
+class IterativeSolver(FixedPointSolver):
+    """A solver that is a `start` and an `advance`; the loop around them is here.
+
+    The loop counts, stops and freezes each sample on its own, keeps non-finite samples apart and
+    remembers the best iterate. State is passed along and never stored on the solver.
+
+    Example:
+        >>> from typing import ClassVar
+        >>> import torch
+        >>> from fpdm.iteration import IterativeSolver
+        >>> class Halfway(IterativeSolver):
+        ...     name: ClassVar[str] = "halfway"
+        ...     def start(self, z0):
+        ...         return None
+        ...     def advance(self, z, image, state):
+        ...         return (z + image) / 2, state
+        >>> Halfway().solve(torch.cos, torch.zeros(2), evals=3).evals
+        3
+    """
+
+    keeps_best: ClassVar[bool] = True
+    """Whether a solve ends with the iterate made from the smallest residual, or with the last."""
+
+    @abstractmethod
+    def start(self, z0: Tensor) -> Any:
+        """Return the state before the first evaluation."""
+
+    @abstractmethod
+    def advance(self, z: Tensor, image: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Return the next iterate and the next state.
+
+        Args:
+            z: the current iterate, (B, ...).
+            image: `f(z)`, finite; for a sample that is over, `z` itself.
+            state: what `start` or the last `advance` returned.
+        """
+
+    def solve(
+        self,
+        f: Callable[[Tensor], Tensor],
+        x0: Tensor,
+        *,
+        evals: int,
+        tol: float | None = None,
+    ) -> Solution:
+        """Run the loop; see [`FixedPointSolver.solve`][fpdm.FixedPointSolver.solve]."""
+        monitor = Monitor(f, x0, granted=evals, tol=tol)
+        z = value = x0
+        state = self.start(x0)
+        best = monitor.gap
+        for _ in range(evals):
+            frozen = monitor.converged
+            proposal, state = self.advance(z, monitor(z), state)
+            z = proposal if tol is None else batch.select(frozen, z, proposal)
+            if self.keeps_best:
+                value = batch.select(monitor.gap <= best, z, value)
+                best = torch.minimum(best, monitor.gap)
+            else:
+                value = z
+            if tol is not None and bool((monitor.converged | ~monitor.finite).all()):
+                break
+        return monitor.solution(value)

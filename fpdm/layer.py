@@ -1,0 +1,129 @@
+"""The implicit layer: a block, and the strategies that solve it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from fpdm import plugins
+from fpdm.checks import check_whole
+from fpdm.counting import Counted
+from fpdm.errors import InvalidValueError, PluginError
+from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
+from fpdm.plugins import Spec
+from fpdm.solution import Solution
+
+
+class Block(Protocol):
+    """What a fixed-point block offers to the layer."""
+
+    def bind(self, features: Tensor, cond: Any) -> Callable[[Tensor], Tensor]:
+        """Return the map `f` of one timestep.
+
+        Everything that does not depend on the iterate is computed here, once; `f` maps a state
+        shaped like `features` to one of its own shape and dtype.
+        """
+
+
+class FixedPointLayer(nn.Module):
+    """Solves `z = f(z; features, cond)` for a block `f`.
+
+    Nothing of a solve is kept on the layer: what the next timestep may want is in the returned
+    `Solution`, and comes back as `history`.
+
+    Args:
+        block: an `nn.Module` with a `bind(features, cond) → f`.
+        solver: what iterates: a name, a mapping with options, or a `FixedPointSolver`.
+        init: where a solve starts; likewise.
+        gradient: how the solve is differentiated in training; likewise.
+        evals: evaluations of `f` outside training where a call does not say.
+
+    Example:
+        >>> import torch, fpdm
+        >>> class Pull(torch.nn.Module):
+        ...     def bind(self, features, cond):
+        ...         return lambda z: 0.5 * z + features
+        >>> layer = fpdm.FixedPointLayer(Pull(), solver="anderson").eval()
+        >>> layer(torch.ones(2, 3), cond=None, evals=4).value[0]
+        tensor([2., 2., 2.])
+    """
+
+    def __init__(
+        self,
+        block: nn.Module,
+        *,
+        solver: Spec | FixedPointSolver = "naive",
+        init: Spec | InitStrategy = "features",
+        gradient: Spec | GradientEstimator = "sjfb",
+        evals: int = 12,
+    ) -> None:
+        super().__init__()
+        self.block = block
+        self.solver: FixedPointSolver = plugins.resolve("solver", solver)
+        self.init: InitStrategy = plugins.resolve("init", init)
+        self.gradient: GradientEstimator = plugins.resolve("gradient", gradient)
+        self.evals = check_whole("evals", evals, minimum=1)
+
+    def forward(
+        self,
+        features: Tensor,
+        cond: Any,
+        *,
+        evals: int | None = None,
+        tol: float | None = None,
+        history: Sequence[Solution] = (),
+        solver: FixedPointSolver | None = None,
+        init: InitStrategy | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Solution:
+        """Solve for one timestep.
+
+        Args:
+            features: (B, ...), injected into every evaluation; the state has the same shape.
+            cond: handed to the block.
+            evals: evaluations of `f`, made exactly. None, in training mode: the gradient estimator
+                decides; otherwise the layer's own `evals`.
+            tol: a relative residual at which a sample stops early; then `evals` is a bound.
+            history: solutions of the timesteps before, oldest first.
+            solver: in place of the layer's own, for this call.
+            init: likewise.
+            generator: for the counts that a gradient estimator draws; a CPU generator.
+
+        Raises:
+            InvalidValueError: the init strategy made a start of another shape.
+            PluginError: the solver did not make the evaluations granted.
+        """
+        solver = solver or self.solver
+        z0 = self._start(features, history, init or self.init)
+        f = cast("Block", self.block).bind(features, cond)
+        if evals is None and self.training:
+            return self.gradient.solve(Counted(f), z0, solver, generator)
+        granted = self.evals if evals is None else check_whole("evals", evals, minimum=0)
+        counted = Counted(f, granted=granted)
+        solution = solver.solve(counted, z0, evals=granted, tol=tol)
+        if tol is None and counted.count != granted:
+            raise PluginError(
+                f"Solver {type(solver).__name__} made {counted.count} of {granted} evaluations; "
+                f"without tol it must make them all."
+            )
+        return solution
+
+    @staticmethod
+    def _start(features: Tensor, history: Sequence[Solution], init: InitStrategy) -> Tensor:
+        recent = tuple(history)[-init.lookback :] if init.lookback else ()
+        z0 = init.initial(features, recent)
+        if z0.shape != features.shape:
+            raise InvalidValueError(
+                f"Init {type(init).__name__} made a start of shape {tuple(z0.shape)} for features "
+                f"of shape {tuple(features.shape)}: is the history from another run?"
+            )
+        return z0.to(features.dtype)
+
+    def extra_repr(self) -> str:
+        """Name the strategies in the module's repr."""
+        return (
+            f"solver={self.solver}, init={self.init}, gradient={self.gradient}, evals={self.evals}"
+        )

@@ -1,0 +1,39 @@
+"""The values that pass between the parts: what a solve found, and how it ended."""
+
+from __future__ import annotations
+
+import enum
+
+from attrs import field, frozen
+from torch import Tensor
+
+
+class Status(enum.IntEnum):
+    """How the solve of one sample ended."""
+
+    BUDGET_SPENT = 0
+    """All granted evaluations were made: the normal ending when no tolerance is given."""
+
+    CONVERGED = 1
+    """The relative residual fell to the tolerance, and the sample was left as it was."""
+
+    NON_FINITE = 2
+    """`f` gave inf or NaN for this sample; its value is the last finite iterate."""
+
+
+@frozen(eq=False)
+class Solution:
+    """An approximate fixed point of `f` for a batch of independent samples.
+
+    Attributes:
+        value: the approximation, shaped and typed like the start, (B, ...).
+        evals: calls of `f` made for the whole batch.
+        residual: `‖f(z) - z‖ / ‖f(z)‖` at the last evaluation of each sample, from which
+            `value` was made; (B,), float32 or wider, `inf` where no evaluation was made.
+        status: one `Status` code per sample; (B,), int64.
+    """
+
+    value: Tensor = field(repr=lambda value: f"<{tuple(value.shape)} {value.dtype}>")
+    evals: int
+    residual: Tensor
+    status: Tensor

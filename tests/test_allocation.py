@@ -1,0 +1,200 @@
+"""Every allocation spends exactly its budget."""
+
+import math
+
+import attrs
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fpdm
+from fpdm.allocator import WeightedAllocation, apportion
+from fpdm.errors import BudgetError, InvalidValueError
+from fpdm.interfaces import AllocationPolicy
+from fpdm.plugins import host
+from fpdm.sampling import iteration_budget
+from fpdm.testing.strategies import affordable
+
+NAMES = [found.name for found in host().components("allocation")]
+PLANNED = ["constant", "increasing", "decreasing"]
+weights = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)
+
+
+def solution(residual: float, batch: int = 3) -> fpdm.Solution:
+    return fpdm.Solution(
+        value=torch.zeros(batch, 2),
+        evals=1,
+        residual=torch.full((batch,), residual),
+        status=torch.zeros(batch, dtype=torch.int64),
+    )
+
+
+def spend(policy: AllocationPolicy, budget: int, steps: int, residuals=None) -> list[int]:
+    allocator = fpdm.Allocator(policy, budget=budget, steps=steps)
+    spent, previous = [], None
+    for step in range(steps):
+        spent.append(allocator.next(previous=previous))
+        previous = solution(residuals[step % len(residuals)] if residuals else 0.1)
+    return spent
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(
+    run=affordable(),
+    residuals=st.lists(
+        st.floats(0, math.inf, width=32) | st.just(math.nan), min_size=1, max_size=5
+    ),
+)
+def test_every_allocation_spends_exactly_its_budget(name, run, residuals):
+    budget, steps = run
+    spent = spend(fpdm.allocation(name), budget, steps, residuals)
+    assert sum(spent) == budget
+    assert min(spent) >= 1
+    assert all(type(count) is int for count in spent)
+
+
+@pytest.mark.parametrize("name", PLANNED)
+@given(run=affordable())
+def test_a_plan_is_what_the_allocator_grants(name, run):
+    budget, steps = run
+    policy = fpdm.allocation(name)
+    assert tuple(spend(policy, budget, steps)) == policy.plan(budget=budget, steps=steps)
+
+
+@given(run=affordable())
+def test_increasing_never_falls_and_decreasing_is_its_mirror_image(run):
+    budget, steps = run
+    rising = fpdm.allocation("increasing").plan(budget=budget, steps=steps)
+    assert list(rising) == sorted(rising)
+    assert fpdm.allocation("decreasing").plan(budget=budget, steps=steps) == rising[::-1]
+
+
+def test_increasing_is_a_ramp_from_half_to_one_and_a_half():
+    assert fpdm.allocation("increasing").plan(budget=120, steps=3) == (20, 40, 60)
+    assert sum(fpdm.allocation("increasing").plan(budget=100, steps=7)) == 100
+
+
+@given(run=affordable())
+def test_constant_differs_by_at_most_one(run):
+    budget, steps = run
+    plan = fpdm.allocation("constant").plan(budget=budget, steps=steps)
+    assert max(plan) - min(plan) <= 1
+
+
+def test_an_adaptive_policy_gives_more_after_a_larger_residual():
+    policy = fpdm.allocation("adaptive")
+    call = {"step": 5, "steps": 10, "budget": 100, "remaining": 50}
+    wishes = [policy.iterations(**call, previous=solution(10.0**-k)) for k in range(6)]
+    assert wishes == sorted(wishes, reverse=True)
+    assert wishes[0] > 10 > wishes[-1]
+    assert not hasattr(policy, "plan")
+
+
+@attrs.frozen
+class Says(AllocationPolicy):
+    answer: object
+
+    def iterations(self, **_):
+        return self.answer
+
+
+@given(
+    run=affordable(most=40),
+    answer=st.one_of(
+        st.integers(),
+        st.floats(allow_nan=True),
+        st.sampled_from([0, -1, 10**400, -(10**400), math.inf, None, "many", 1j, True]),
+    ),
+)
+def test_a_hostile_policy_spends_exactly_its_budget_or_is_named(run, answer):
+    budget, steps = run
+    number = isinstance(answer, (int, float)) and not (
+        isinstance(answer, float) and math.isnan(answer)
+    )
+    if number or steps == 1:
+        spent = spend(Says(answer), budget, steps)
+        assert sum(spent) == budget
+        assert min(spent) >= 1
+    else:
+        with pytest.raises(InvalidValueError, match="Says answered"):
+            spend(Says(answer), budget, steps)
+
+
+def test_the_allocator_ends_with_its_timesteps():
+    allocator = fpdm.Allocator(fpdm.allocation("constant"), budget=4, steps=2)
+    assert [allocator.next(), allocator.next()] == [2, 2]
+    with pytest.raises(BudgetError, match="All 2 timesteps"):
+        allocator.next()
+
+
+@given(weights=weights, extra=st.integers(0, 500), minimum=st.integers(0, 3))
+def test_apportion_is_exact_and_as_close_as_whole_numbers_can_be(weights, extra, minimum):
+    budget = minimum * len(weights) + extra
+    shares = apportion(weights, budget, minimum)
+    assert sum(shares) == budget
+    assert min(shares) >= minimum
+    total = math.fsum(weights)
+    ideal = (
+        [w / total * budget for w in weights] if total else [budget / len(weights)] * len(weights)
+    )
+    if min(ideal) >= minimum:
+        assert all(abs(share - wish) < 1 + 1e-6 for share, wish in zip(shares, ideal, strict=True))
+    order = sorted(range(len(weights)), key=lambda i: (weights[i], i))
+    assert [shares[i] for i in order] == sorted(shares)
+
+
+@pytest.mark.parametrize("bad", [[-1.0, 2.0], [math.nan], [math.inf, 1.0]])
+def test_apportion_refuses_weights_that_are_none(bad):
+    with pytest.raises(InvalidValueError, match="finite numbers ≥ 0"):
+        apportion(bad, 10)
+
+
+@pytest.mark.parametrize(
+    ("budget", "iterations"), [(10, (3, 3)), (6, (6, 0)), (0, ()), (4, (5, -1))]
+)
+def test_a_plan_with_a_wrong_sum_cannot_be_built(budget, iterations):
+    if not iterations and budget == 0:
+        iterations = (0,)
+    with pytest.raises(BudgetError, match="add up to"):
+        fpdm.Plan(budget=budget, iterations=iterations)
+
+
+@given(run=affordable(most=20))
+def test_a_policy_given_by_weights_alone_is_exact(run):
+    @attrs.frozen
+    class Endpoints(WeightedAllocation):
+        def weights(self, steps):
+            return [float(step in (0, steps - 1)) for step in range(steps)]
+
+    budget, steps = run
+    assert sum(Endpoints().plan(budget, steps)) == budget
+
+
+@given(
+    steps=st.integers(1, 100),
+    pre=st.integers(0, 8),
+    post=st.integers(0, 8),
+    spare=st.integers(1, 2000),
+)
+def test_block_passes_are_explicit_layers_plus_iterations(steps, pre, post, spare):
+    call = {"steps": steps, "pre_passes": pre, "post_passes": post}
+    budget = steps * (pre + post) + spare
+    if spare < steps:
+        with pytest.raises(BudgetError, match="cannot pay"):
+            iteration_budget(budget, **call)
+    else:
+        assert iteration_budget(budget, **call) == spare
+
+
+def test_a_budget_that_cannot_pay_says_what_it_can_pay_for():
+    with pytest.raises(BudgetError) as caught:
+        iteration_budget(30, steps=20, pre_passes=1, post_passes=1)
+    assert str(caught.value) == (
+        "budget=30 cannot pay for 20 steps: 20 × (1 pre + 1 post + 1 iteration) = 60 block passes. "
+        "Use num_inference_steps ≤ 10 or budget ≥ 60."
+    )
+    with pytest.raises(BudgetError, match="does not divide"):
+        iteration_budget(30, steps=2, pre_passes=12, post_passes=0, implicit=False)
+    with pytest.raises(BudgetError, match="Use steps ≤ 3 or budget ≥ 4"):
+        fpdm.allocation("constant").plan(budget=3, steps=4)
