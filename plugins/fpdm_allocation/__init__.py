@@ -1,0 +1,7 @@
+"""Allocation policies: how a budget of iterations is spent over the timesteps."""
+
+from fpdm_allocation.adaptive import Adaptive
+from fpdm_allocation.constant import Constant
+from fpdm_allocation.linear import Decreasing, Increasing
+
+__all__ = ["Adaptive", "Constant", "Decreasing", "Increasing"]

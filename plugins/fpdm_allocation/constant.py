@@ -1,0 +1,20 @@
+"""The same number of iterations at every timestep."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from attrs import frozen
+
+from fpdm.allocator import WeightedAllocation
+
+
+@frozen
+class Constant(WeightedAllocation):
+    """Equal shares; where the budget does not divide, the last timesteps get one more."""
+
+    name: ClassVar[str] = "constant"
+
+    def weights(self, steps: int) -> list[float]:
+        """All one."""
+        return [1.0] * steps

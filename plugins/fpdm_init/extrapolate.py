@@ -1,0 +1,37 @@
+"""A timestep starts a step further along the path of the last two solutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from attrs import field, frozen
+from torch import Tensor
+
+from fpdm.checks import real
+from fpdm.interfaces import InitStrategy
+from fpdm.solution import Solution
+
+
+@frozen
+class Extrapolate(InitStrategy):
+    """`z0 = z₋₁ + step (z₋₁ - z₋₂)`, from the solutions of the last two timesteps.
+
+    With one past solution this is `reuse`, with none `features`. A full step feeds the error of
+    each solve into the next and diverges at one iteration per timestep; half a step does not.
+
+    Args:
+        step: how far to go on, in [0, 1].
+    """
+
+    name: ClassVar[str] = "extrapolate"
+    lookback: ClassVar[int] = 2
+
+    step: float = field(default=0.5, validator=real(low=0, high=1))
+
+    def initial(self, features: Tensor, history: Sequence[Solution]) -> Tensor:
+        """Return the extrapolated start."""
+        if not history:
+            return features
+        last = history[-1].value
+        return last.lerp(history[-2].value, -self.step) if len(history) > 1 else last

@@ -1,0 +1,24 @@
+"""Every timestep starts from its own features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from attrs import frozen
+from torch import Tensor
+
+from fpdm.interfaces import InitStrategy
+from fpdm.solution import Solution
+
+
+@frozen
+class Features(InitStrategy):
+    """`z0 = h`: the features are the start, as in training."""
+
+    name: ClassVar[str] = "features"
+
+    def initial(self, features: Tensor, history: Sequence[Solution]) -> Tensor:
+        """Return the features."""
+        del history
+        return features
