@@ -1,0 +1,7 @@
+"""Networks: the implicit transformer, and the explicit one it is compared with."""
+
+from fpdm.models.dit import DiT
+from fpdm.models.fpdit import FPDiT
+from fpdm.models.presets import PRESETS, Preset
+
+__all__ = ["PRESETS", "DiT", "FPDiT", "Preset"]

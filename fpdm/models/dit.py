@@ -1,0 +1,144 @@
+"""The explicit transformer of the same blocks, for comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 (diffusers looks here for how to load)
+from torch import Tensor
+
+from fpdm.checks import check_whole
+from fpdm.denoiser import Denoised
+from fpdm.errors import InvalidValueError
+from fpdm.models.network import Network, check_architecture
+from fpdm.models.presets import preset
+from fpdm.models.transformer import Decoder, Embeddings, Encoder, initialise
+from fpdm.solution import Solution
+
+
+class DiT(Network):
+    """The diffusion transformer. Source: Peebles and Xie, ICCV 2023.
+
+    Args:
+        sample_size: height and width of the image or latent.
+        patch_size: side of a patch; divides `sample_size`.
+        in_channels: channels of the image or latent.
+        hidden_size: width D; a multiple of 4 and of `num_heads`.
+        num_heads: attention heads.
+        num_classes: classes, without the null class; 0 for none.
+        mlp_ratio: hidden width of a block's MLP, relative to D.
+        depth: blocks, each with weights of its own.
+        learn_sigma: whether the variance is predicted too, in as many channels again.
+
+    Example:
+        >>> import torch, fpdm
+        >>> model = fpdm.DiT(sample_size=8, in_channels=1, hidden_size=32, num_heads=4, depth=3,
+        ...                  num_classes=10).eval()
+        >>> x, y = torch.randn(2, 1, 8, 8), torch.tensor([3, 7])
+        >>> model(x, timestep=500, class_labels=y).sample.shape
+        torch.Size([2, 1, 8, 8])
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_size: int = 32,
+        patch_size: int = 2,
+        in_channels: int = 4,
+        hidden_size: int = 384,
+        num_heads: int = 6,
+        num_classes: int = 1000,
+        mlp_ratio: float = 4.0,
+        depth: int = 12,
+        learn_sigma: bool = False,
+    ) -> None:
+        super().__init__()
+        config = {
+            "sample_size": sample_size,
+            "patch_size": patch_size,
+            "in_channels": in_channels,
+            "hidden_size": hidden_size,
+            "num_heads": num_heads,
+            "num_classes": num_classes,
+            "mlp_ratio": mlp_ratio,
+            "depth": check_whole("depth", depth, minimum=1),
+            "learn_sigma": learn_sigma,
+        }
+        check_architecture(config)
+        self.register_to_config(**config)
+
+        sizes: dict[str, Any] = {
+            "dim": hidden_size,
+            "num_heads": num_heads,
+            "mlp_ratio": mlp_ratio,
+        }
+        self.embeddings = Embeddings(hidden_size, num_classes, timestep_in_explicit=True)
+        self.encoder = Encoder(
+            sample_size=sample_size,
+            patch_size=patch_size,
+            in_channels=in_channels,
+            blocks=depth,
+            **sizes,
+        )
+        self.decoder = Decoder(
+            patch_size=patch_size,
+            out_channels=in_channels * (2 if learn_sigma else 1),
+            blocks=0,
+            **sizes,
+        )
+        initialise(self)
+
+    @classmethod
+    def from_preset(cls, name: str, **options: Any) -> DiT:
+        """Build a published size, such as `"XL/2"`; `options` are those of the class.
+
+        Raises:
+            UnknownNameError: there is no such preset.
+        """
+        size = preset(name)
+        return cls(
+            depth=size.depth,
+            hidden_size=size.hidden_size,
+            num_heads=size.num_heads,
+            patch_size=size.patch_size,
+            **options,
+        )
+
+    @property
+    def pre_passes(self) -> int:
+        """Block passes of a timestep: all of them."""
+        return cast("int", self.config["depth"])
+
+    @property
+    def post_passes(self) -> int:
+        """None: there is no implicit layer for them to follow."""
+        return 0
+
+    def forward(
+        self,
+        x: Tensor,
+        timestep: Tensor | float,
+        class_labels: Tensor,
+        *,
+        evals: int | None = None,
+        history: Sequence[Solution] = (),
+    ) -> Denoised:
+        """Denoise a batch; called like [`FPDiT`][fpdm.FPDiT], with nothing to iterate.
+
+        Args:
+            x: noisy images, (B, C, H, W).
+            timestep: one for all or one each, () or (B,); 0 to 1000.
+            class_labels: (B,), int64; `null_class` for none.
+            evals: None or 0: there is no implicit layer.
+            history: empty: there are no solutions.
+
+        Raises:
+            InvalidValueError: an input has a wrong shape, or there is something to iterate.
+        """
+        if evals or history:
+            raise InvalidValueError(
+                f"evals={evals!r}: a DiT has no implicit layer to iterate; leave it out."
+            )
+        cond = self.condition(x, timestep, class_labels)
+        return Denoised(sample=self.decoder(self.encoder(x, cond), cond))

@@ -1,0 +1,200 @@
+"""The implicit transformer: one block, iterated to its fixed point, between explicit layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 (diffusers looks here for how to load)
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fpdm import plugins
+from fpdm.checks import check_whole
+from fpdm.denoiser import Denoised, FixedPointDenoiser
+from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
+from fpdm.layer import FixedPointLayer
+from fpdm.models.network import Network, check_architecture
+from fpdm.models.presets import preset
+from fpdm.models.transformer import (
+    Block,
+    Conditioning,
+    Decoder,
+    Embeddings,
+    Encoder,
+    initialise,
+)
+from fpdm.plugins import Spec
+
+
+class FixedPointBlock(nn.Module):
+    """`f(z) = Block(W2 gelu(W1 [z, inj(h)] + b1) + b2, c)`, the map whose fixed point is sought."""
+
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.injection = nn.Linear(dim, dim)
+        self.mix = nn.Linear(2 * dim, 2 * dim)  # W1; its columns are [state, injection]
+        self.narrow = nn.Linear(2 * dim, dim)  # W2
+        self.block = Block(dim, num_heads, mlp_ratio)
+
+    def bind(self, features: Tensor, cond: Conditioning) -> Callable[[Tensor], Tensor]:
+        """Return `f` of one timestep, with all that does not depend on z computed once.
+
+        `W1 [z, p] + b1` is `W1z z + (W1p p + b1)`; the bracket is a constant of the solve, and so
+        is the modulation of the block.
+        """
+        by_state, by_injection = self.mix.weight.chunk(2, dim=1)
+        constant = F.linear(self.injection(features), by_injection, self.mix.bias)
+        modulation = self.block.modulate(cond.full)
+
+        def f(z: Tensor) -> Tensor:
+            mixed = F.gelu(F.linear(z, by_state) + constant, approximate="tanh")
+            return cast("Tensor", self.block(self.narrow(mixed), modulation))
+
+        return f
+
+
+class FPDiT(Network):
+    """The fixed-point diffusion transformer. Source: Bai and Melas-Kyriazi, CVPR 2024.
+
+    Args:
+        sample_size: height and width of the image or latent.
+        patch_size: side of a patch; divides `sample_size`.
+        in_channels: channels of the image or latent.
+        hidden_size: width D; a multiple of 4 and of `num_heads`.
+        num_heads: attention heads.
+        num_classes: classes, without the null class; 0 for none.
+        mlp_ratio: hidden width of a block's MLP, relative to D.
+        pre_depth: explicit blocks before the fixed-point layer.
+        post_depth: explicit blocks after it.
+        learn_sigma: whether the variance is predicted too, in as many channels again.
+        condition_pre_post_on_timestep: whether the explicit layers see the timestep and the class,
+            or the class alone.
+        solver: what iterates by default: a name, a mapping with options, or an object.
+        init: where solves start by default; likewise.
+        gradient: how training differentiates; likewise.
+        evals: iterations at a timestep where a call does not say.
+
+    Example:
+        >>> import torch, fpdm
+        >>> model = fpdm.FPDiT(sample_size=8, in_channels=1, hidden_size=32, num_heads=4,
+        ...                    num_classes=10).eval()
+        >>> x, t, y = torch.randn(2, 1, 8, 8), torch.tensor([999, 10]), torch.tensor([3, 7])
+        >>> out = model(x, timestep=t, class_labels=y, evals=5)
+        >>> out.sample.shape, out.solution.evals
+        (torch.Size([2, 1, 8, 8]), 5)
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_size: int = 32,
+        patch_size: int = 2,
+        in_channels: int = 4,
+        hidden_size: int = 384,
+        num_heads: int = 6,
+        num_classes: int = 1000,
+        mlp_ratio: float = 4.0,
+        pre_depth: int = 1,
+        post_depth: int = 1,
+        learn_sigma: bool = False,
+        condition_pre_post_on_timestep: bool = True,
+        solver: Spec | FixedPointSolver = "naive",
+        init: Spec | InitStrategy = "features",
+        gradient: Spec | GradientEstimator = "sjfb",
+        evals: int = 12,
+    ) -> None:
+        super().__init__()
+        config = {
+            "sample_size": sample_size,
+            "patch_size": patch_size,
+            "in_channels": in_channels,
+            "hidden_size": hidden_size,
+            "num_heads": num_heads,
+            "num_classes": num_classes,
+            "mlp_ratio": mlp_ratio,
+            "pre_depth": check_whole("pre_depth", pre_depth, minimum=0),
+            "post_depth": check_whole("post_depth", post_depth, minimum=0),
+            "learn_sigma": learn_sigma,
+            "condition_pre_post_on_timestep": condition_pre_post_on_timestep,
+            "solver": plugins.describe(plugins.resolve("solver", solver)),
+            "init": plugins.describe(plugins.resolve("init", init)),
+            "gradient": plugins.describe(plugins.resolve("gradient", gradient)),
+            "evals": evals,
+        }
+        check_architecture(config)
+        self.register_to_config(**config)
+
+        sizes: dict[str, Any] = {
+            "dim": hidden_size,
+            "num_heads": num_heads,
+            "mlp_ratio": mlp_ratio,
+        }
+        self.embeddings = Embeddings(hidden_size, num_classes, condition_pre_post_on_timestep)
+        self.denoiser = FixedPointDenoiser(
+            Encoder(
+                sample_size=sample_size,
+                patch_size=patch_size,
+                in_channels=in_channels,
+                blocks=pre_depth,
+                **sizes,
+            ),
+            FixedPointLayer(
+                FixedPointBlock(**sizes), solver=solver, init=init, gradient=gradient, evals=evals
+            ),
+            Decoder(
+                patch_size=patch_size,
+                out_channels=in_channels * (2 if learn_sigma else 1),
+                blocks=post_depth,
+                **sizes,
+            ),
+        )
+        initialise(self)
+
+    @classmethod
+    def from_preset(cls, name: str, **options: Any) -> FPDiT:
+        """Build a published size, such as `"XL/2"`; `options` are those of the class.
+
+        Raises:
+            UnknownNameError: there is no such preset.
+        """
+        size = preset(name)
+        return cls(
+            hidden_size=size.hidden_size,
+            num_heads=size.num_heads,
+            patch_size=size.patch_size,
+            **options,
+        )
+
+    @property
+    def layer(self) -> FixedPointLayer:
+        """The implicit layer."""
+        return self.denoiser.layer
+
+    @property
+    def pre_passes(self) -> int:
+        """Block passes before the implicit layer at each timestep."""
+        return cast("int", self.config["pre_depth"])
+
+    @property
+    def post_passes(self) -> int:
+        """Block passes after it."""
+        return cast("int", self.config["post_depth"])
+
+    def forward(
+        self, x: Tensor, timestep: Tensor | float, class_labels: Tensor, **solving: Any
+    ) -> Denoised:
+        """Denoise a batch.
+
+        Args:
+            x: noisy images, (B, C, H, W).
+            timestep: one for all or one each, () or (B,); 0 to 1000.
+            class_labels: (B,), int64; `null_class` for none.
+            solving: `evals`, `tol`, `history`, `solver`, `init`, `generator` of
+                [`FixedPointLayer`][fpdm.FixedPointLayer].
+
+        Raises:
+            InvalidValueError: an input has a wrong shape.
+        """
+        cond = self.condition(x, timestep, class_labels)
+        return cast("Denoised", self.denoiser(x, cond, **solving))

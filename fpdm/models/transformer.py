@@ -1,0 +1,248 @@
+"""The parts from which both transformers are built.
+
+B batch, N tokens, D width, C channels, P patch size. Source: Peebles and Xie, Scalable diffusion
+models with transformers, ICCV 2023.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+FREQUENCIES = 256
+MAX_PERIOD = 10_000
+
+
+class Modulation(NamedTuple):
+    """What the conditioning says to one block; each (B, 1, D)."""
+
+    shift1: Tensor
+    scale1: Tensor
+    gate1: Tensor
+    shift2: Tensor
+    scale2: Tensor
+    gate2: Tensor
+
+
+class Conditioning(NamedTuple):
+    """The conditioning vectors of one timestep; each (B, D).
+
+    Attributes:
+        full: timestep plus class.
+        explicit: what the explicit layers see: the same, or the class alone.
+    """
+
+    full: Tensor
+    explicit: Tensor
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """`x * (1 + scale) + shift`."""
+    return torch.addcmul(shift, x, 1 + scale)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with a biased joint projection to query, key and value."""
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend; (B, N, D) → (B, N, D)."""
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, heads, D / heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, D / heads)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return cast("Tensor", self.proj(mixed.transpose(1, 2).flatten(2)))
+
+
+class Block(nn.Module):
+    """A transformer block with adaLN-Zero conditioning."""
+
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float = 4.0) -> None:
+        super().__init__()
+        hidden = int(dim * mlp_ratio)
+        self.norm1 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
+        self.attn = Attention(dim, num_heads)
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, dim)
+        )
+        self.modulation = nn.Linear(dim, 6 * dim)
+
+    def modulate(self, cond: Tensor) -> Modulation:
+        """What `cond`, (B, D), says to this block; it does not depend on the block's input."""
+        return Modulation(*self.modulation(F.silu(cond))[:, None].chunk(6, dim=-1))
+
+    def forward(self, x: Tensor, by: Modulation) -> Tensor:
+        """Run the block; (B, N, D) → (B, N, D)."""
+        x = torch.addcmul(x, by.gate1, self.attn(modulate(self.norm1(x), by.shift1, by.scale1)))
+        return torch.addcmul(x, by.gate2, self.mlp(modulate(self.norm2(x), by.shift2, by.scale2)))
+
+
+class FinalLayer(nn.Module):
+    """Tokens to patches of the output."""
+
+    def __init__(self, dim: int, patch_size: int, out_channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
+        self.modulation = nn.Linear(dim, 2 * dim)
+        self.linear = nn.Linear(dim, patch_size**2 * out_channels)
+
+    def forward(self, x: Tensor, cond: Tensor) -> Tensor:
+        """Project; (B, N, D), (B, D) → (B, N, P² C)."""
+        shift, scale = self.modulation(F.silu(cond))[:, None].chunk(2, dim=-1)
+        return cast("Tensor", self.linear(modulate(self.norm(x), shift, scale)))
+
+
+class TimestepEmbedding(nn.Module):
+    """Sinusoids of the timestep, `[cos, sin]`, through a small network."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(FREQUENCIES, dim), nn.SiLU(), nn.Linear(dim, dim))
+
+    def forward(self, timestep: Tensor) -> Tensor:
+        """Embed; (B,) → (B, D)."""
+        half = FREQUENCIES // 2
+        # a timestep near 1000 costs float32 four digits of the angle; MPS has nothing wider
+        wide = torch.float32 if timestep.device.type == "mps" else torch.float64
+        exponent = torch.arange(half, dtype=wide, device=timestep.device) / half
+        angle = timestep[:, None].to(wide) * torch.exp(-math.log(MAX_PERIOD) * exponent)
+        waves = torch.cat([angle.cos(), angle.sin()], dim=-1)
+        return cast("Tensor", self.mlp(waves.to(cast("nn.Linear", self.mlp[0]).weight.dtype)))
+
+
+def sincos_positions(dim: int, grid: int) -> Tensor:
+    """Position embeddings of a square grid of tokens in row-major order; (1, grid², dim).
+
+    The column fills the first half of the channels, the row the second; each half is `[sin, cos]`.
+    """
+    omega = MAX_PERIOD ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim // 4))
+    angle = torch.arange(grid, dtype=torch.float64)[:, None] * omega  # (grid, dim / 4)
+    axis = torch.cat([angle.sin(), angle.cos()], dim=1)  # (grid, dim / 2)
+    columns = axis[None, :, :].expand(grid, -1, -1)
+    rows = axis[:, None, :].expand(-1, grid, -1)
+    return torch.cat([columns, rows], dim=2).reshape(1, grid * grid, dim).float()
+
+
+class Embeddings(nn.Module):
+    """Timestep and class to conditioning vectors.
+
+    Args:
+        dim: width D.
+        num_classes: classes; the null class, for guidance, comes after them.
+        timestep_in_explicit: whether the explicit layers see the timestep.
+    """
+
+    def __init__(self, dim: int, num_classes: int, timestep_in_explicit: bool) -> None:
+        super().__init__()
+        self.timestep = TimestepEmbedding(dim)
+        self.label = nn.Embedding(num_classes + 1, dim)
+        self.timestep_in_explicit = timestep_in_explicit
+
+    def forward(self, timestep: Tensor, class_labels: Tensor) -> Conditioning:
+        """Embed; (B,), (B,) → two of (B, D)."""
+        label = self.label(class_labels)
+        full = self.timestep(timestep) + label
+        return Conditioning(full, full if self.timestep_in_explicit else label)
+
+
+class Encoder(nn.Module):
+    """Image to tokens through patches, positions and blocks: the explicit layers before.
+
+    Args:
+        sample_size: height and width of the image.
+        patch_size: P; divides `sample_size`.
+        in_channels: C of the image.
+        blocks: how many blocks.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_size: int,
+        patch_size: int,
+        in_channels: int,
+        dim: int,
+        num_heads: int,
+        mlp_ratio: float,
+        blocks: int,
+    ) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(in_channels, dim, patch_size, stride=patch_size)
+        self.blocks = nn.ModuleList(Block(dim, num_heads, mlp_ratio) for _ in range(blocks))
+        positions = sincos_positions(dim, sample_size // patch_size)
+        self.positions: Tensor
+        self.register_buffer("positions", positions, persistent=False)
+
+    def forward(self, x: Tensor, cond: Conditioning) -> Tensor:
+        """Encode; (B, C, H, W) → (B, N, D)."""
+        x = self.patches(x).flatten(2).transpose(1, 2)  # (B, N, D)
+        return run_blocks(self.blocks, x + self.positions.to(x.dtype), cond.explicit)
+
+
+class Decoder(nn.Module):
+    """Tokens to image through blocks and the final layer: the explicit layers after.
+
+    Args:
+        patch_size: P.
+        out_channels: C of the prediction.
+        blocks: how many blocks.
+    """
+
+    def __init__(
+        self,
+        *,
+        patch_size: int,
+        out_channels: int,
+        dim: int,
+        num_heads: int,
+        mlp_ratio: float,
+        blocks: int,
+    ) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.blocks = nn.ModuleList(Block(dim, num_heads, mlp_ratio) for _ in range(blocks))
+        self.final = FinalLayer(dim, patch_size, out_channels)
+
+    def forward(self, z: Tensor, cond: Conditioning) -> Tensor:
+        """Decode; (B, N, D) → (B, C, H, W)."""
+        patches = self.final(run_blocks(self.blocks, z, cond.explicit), cond.explicit)
+        grid = math.isqrt(patches.shape[1])
+        size = self.patch_size
+        image = patches.unflatten(1, (grid, grid)).unflatten(3, (size, size, -1))
+        # (B, row, column, P, P, C) → (B, C, row, P, column, P)
+        return image.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+
+
+def run_blocks(blocks: nn.ModuleList, x: Tensor, cond: Tensor) -> Tensor:
+    """Run `blocks` one after the other."""
+    for block in blocks:
+        x = block(x, cast("Block", block).modulate(cond))
+    return x
+
+
+def initialise(network: nn.Module) -> None:
+    """Set the initial weights: Xavier linears, small embeddings, zero gates and output."""
+    for module in network.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            nn.init.xavier_uniform_(module.weight.view(module.weight.shape[0], -1))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+    for module in network.modules():
+        if isinstance(module, TimestepEmbedding):
+            for linear in (module.mlp[0], module.mlp[2]):
+                nn.init.normal_(cast("nn.Linear", linear).weight, std=0.02)
+        elif isinstance(module, (Block, FinalLayer)):
+            nn.init.zeros_(module.modulation.weight)
+        if isinstance(module, FinalLayer):
+            nn.init.zeros_(module.linear.weight)
