@@ -1,0 +1,102 @@
+"""The diffusion process of training: how an image is noised, and what the network has to say."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from attrs import field, frozen
+from torch import Tensor
+
+from fpdm import schedulers
+from fpdm.checks import check_choice, choice
+from fpdm.errors import InvalidValueError
+
+PREDICTIONS = ("v_prediction", "epsilon", "sample", "flow")
+
+
+@frozen(eq=False)
+class Noised:
+    """A noised batch.
+
+    Attributes:
+        x: the input of the network, (B, C, H, W).
+        target: what it should predict, (B, C, H, W).
+    """
+
+    x: Tensor
+    target: Tensor
+
+
+@frozen(slots=False)
+class Diffusion:
+    """1000 timesteps from image to noise, and the kind of prediction.
+
+    Args:
+        prediction: `v_prediction` (Salimans and Ho 2022), `epsilon` (the noise), `sample` (the
+            clean image), or `flow` (`x0 - noise` along straight lines, Lipman et al. 2023).
+        zero_terminal_snr: rescale the betas so that the last timestep is pure noise (Lin et al.
+            2024); not for `flow`, where it always is, nor for `epsilon`, which says nothing there.
+
+    Example:
+        >>> import torch
+        >>> diffusion = Diffusion(prediction="flow")
+        >>> clean, noise = torch.ones(2, 1, 8, 8), torch.zeros(2, 1, 8, 8)
+        >>> diffusion.noise(clean, noise, timestep=torch.tensor([0.0, 1000.0])).x.flatten(1)[:, 0]
+        tensor([1., 0.])
+    """
+
+    prediction: str = field(default="v_prediction", validator=choice(*PREDICTIONS))
+    zero_terminal_snr: bool = field(default=False)
+
+    @zero_terminal_snr.validator
+    def _check_terminal(self, _: Any, value: bool) -> None:
+        if value and self.prediction in ("flow", "epsilon"):
+            raise InvalidValueError(
+                f"zero_terminal_snr=true: not for prediction={self.prediction!r}; use v_prediction."
+            )
+
+    def timesteps(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw timesteps for training, (count,): whole ones, or real ones in [0, 1000] for flow."""
+        if self.prediction == "flow":
+            return torch.rand(count, generator=generator) * schedulers.TRAIN_TIMESTEPS
+        return torch.randint(0, schedulers.TRAIN_TIMESTEPS, (count,), generator=generator)
+
+    def noise(self, clean: Tensor, noise: Tensor, timestep: Tensor) -> Noised:
+        """Noise a batch to its timesteps.
+
+        Args:
+            clean: images in [-1, 1], (B, C, H, W).
+            noise: standard normal, (B, C, H, W).
+            timestep: (B,), as drawn by `timesteps`.
+        """
+        if self.prediction == "flow":
+            time = (timestep / schedulers.TRAIN_TIMESTEPS).to(clean.dtype).view(-1, 1, 1, 1)
+            return Noised(x=torch.lerp(clean, noise, time), target=clean - noise)
+        x = self._forward.add_noise(clean, noise, timestep)
+        if self.prediction == "v_prediction":
+            return Noised(x, self._forward.get_velocity(clean, noise, timestep))
+        return Noised(x, noise if self.prediction == "epsilon" else clean)
+
+    def scheduler(self, sampler: str = "ddim", *, learned_variance: bool = False) -> Any:
+        """Return a diffusers scheduler that samples from this process.
+
+        Args:
+            sampler: `ddim` or `ddpm`; flow matching always takes Euler steps.
+            learned_variance: whether the network predicts the variance too; `ddpm` uses it.
+        """
+        check_choice("sampler", sampler, choices=("ddim", "ddpm"))
+        if self.prediction == "flow":
+            return schedulers.FlowScheduler()
+        process: dict[str, Any] = {
+            "prediction_type": self.prediction,
+            "rescale_betas_zero_snr": self.zero_terminal_snr,
+        }
+        if sampler == "ddpm":
+            return schedulers.ancestral_scheduler(learned_variance=learned_variance, **process)
+        return schedulers.EvenDDIMScheduler(**process)
+
+    @cached_property
+    def _forward(self) -> Any:
+        return self.scheduler("ddpm")

@@ -1,0 +1,131 @@
+"""diffusers schedulers, set up so that sampling follows the process of training exactly."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from diffusers.configuration_utils import register_to_config
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
+    FlowMatchEulerDiscreteScheduler,
+)
+from diffusers.schedulers.scheduling_utils import SchedulerMixin  # noqa: F401 (diffusers looks here for how to load)
+from torch import Tensor
+
+TRAIN_TIMESTEPS = 1000
+BETAS = {"beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}  # Ho et al. 2020
+
+
+def even_timesteps(steps: int, train_timesteps: int = TRAIN_TIMESTEPS) -> list[int]:
+    """The timesteps of a run, noisiest first: `round(i * (train_timesteps - 1) / (steps - 1))`.
+
+    Example:
+        >>> even_timesteps(4)
+        [999, 666, 333, 0]
+    """
+    last = train_timesteps - 1
+    if steps == 1:
+        return [last]
+    return [round(i * last / (steps - 1)) for i in reversed(range(steps))]
+
+
+class EvenDDIMScheduler(DPMSolverMultistepScheduler):
+    """Deterministic DDIM on evenly spread timesteps, each stepping to the true next one.
+
+    First-order DPM-Solver++ is DDIM (Lu et al. 2022); unlike the DDIM of diffusers it steps between
+    the very timesteps of the run. Betas are linear, 1e-4 → 0.02 (Ho et al. 2020).
+
+    Args:
+        num_train_timesteps: timesteps of the process.
+        prediction_type: what the network predicts: `v_prediction`, `epsilon` or `sample`.
+        rescale_betas_zero_snr: whether the last timestep is pure noise.
+        clip_sample_range: the predicted clean image is clamped to ± this; None does not clamp.
+    """
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(
+        self,
+        num_train_timesteps: int = TRAIN_TIMESTEPS,
+        prediction_type: str = "v_prediction",
+        rescale_betas_zero_snr: bool = False,
+        clip_sample_range: float | None = 1.2,  # noqa: ARG002 (read from the config)
+    ) -> None:
+        DPMSolverMultistepScheduler.__init__(
+            self,
+            num_train_timesteps=num_train_timesteps,
+            solver_order=1,
+            algorithm_type="dpmsolver++",
+            final_sigmas_type="zero",
+            prediction_type=prediction_type,
+            rescale_betas_zero_snr=rescale_betas_zero_snr,
+            **BETAS,
+        )
+
+    def set_timesteps(
+        self, num_inference_steps: int, device: str | torch.device | None = None
+    ) -> None:
+        """Spread the timesteps of a run."""
+        timesteps = even_timesteps(num_inference_steps, self.config.num_train_timesteps)
+        super().set_timesteps(timesteps=timesteps, device=device)
+
+    def convert_model_output(self, model_output: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Turn a prediction into a clean image, and clamp it."""
+        clean = cast("Tensor", super().convert_model_output(model_output, *args, **kwargs))
+        limit = self.config.clip_sample_range
+        return clean if limit is None else clean.clamp(-limit, limit)
+
+
+class FlowScheduler(FlowMatchEulerDiscreteScheduler):
+    """Euler steps of flow matching, for networks that predict `x0 - noise`.
+
+    `x_t = (1 - t) x0 + t noise` with t from 1 to 1 / steps in equal strides; the timestep that the
+    network sees is 1000 t. Source: Lipman et al., Flow matching for generative modeling, 2023.
+    """
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(self, num_train_timesteps: int = TRAIN_TIMESTEPS) -> None:
+        FlowMatchEulerDiscreteScheduler.__init__(
+            self, num_train_timesteps=num_train_timesteps, shift=1.0
+        )
+
+    def set_timesteps(
+        self, num_inference_steps: int, device: str | torch.device | None = None
+    ) -> None:
+        """Spread the timesteps of a run."""
+        sigmas = [1 - i / num_inference_steps for i in range(num_inference_steps)]
+        super().set_timesteps(sigmas=sigmas, device=device)
+
+    def scale_model_input(self, sample: Tensor, timestep: Tensor) -> Tensor:
+        """Return the input as it is."""
+        del timestep
+        return sample
+
+    def step(self, model_output: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Take an Euler step along the negated prediction."""
+        return super().step(-model_output, *args, **kwargs)
+
+
+def ancestral_scheduler(
+    *,
+    prediction_type: str = "v_prediction",
+    learned_variance: bool = False,
+    rescale_betas_zero_snr: bool = False,
+) -> DDPMScheduler:
+    """The DDPM scheduler on evenly spread timesteps.
+
+    Args:
+        prediction_type: what the network predicts: `v_prediction`, `epsilon` or `sample`.
+        learned_variance: whether the network predicts the variance too, as DiT does.
+        rescale_betas_zero_snr: whether the last timestep is pure noise.
+    """
+    return DDPMScheduler(
+        num_train_timesteps=TRAIN_TIMESTEPS,
+        variance_type="learned_range" if learned_variance else "fixed_small",
+        prediction_type=prediction_type,
+        timestep_spacing="linspace",
+        clip_sample=False,
+        rescale_betas_zero_snr=rescale_betas_zero_snr,
+        **BETAS,
+    )

@@ -1,0 +1,45 @@
+"""Small networks for tests."""
+
+import torch
+from torch import nn
+
+import fpdm
+from fpdm.models.transformer import Block
+
+
+def tiny(**options) -> fpdm.FPDiT:
+    sizes = {"sample_size": 4, "in_channels": 1, "hidden_size": 8, "num_heads": 2, "num_classes": 3}
+    return lively(fpdm.FPDiT(**(sizes | options)))
+
+
+def tiny_dit(**options) -> fpdm.DiT:
+    sizes = {"sample_size": 4, "in_channels": 1, "hidden_size": 8, "num_heads": 2, "num_classes": 3}
+    return lively(fpdm.DiT(**(sizes | options)))
+
+
+def lively(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Random weights everywhere: a new network predicts zero, and would hide what it does."""
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(0.2 * torch.randn(parameter.shape, generator=rng))
+    return model.eval()
+
+
+class BlockPasses:
+    """Counts the passes of every transformer block of a network, from outside."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.count = 0
+        self.blocks = [module for module in model.modules() if isinstance(module, Block)]
+
+    def __enter__(self) -> "BlockPasses":
+        self.handles = [block.register_forward_hook(self._note) for block in self.blocks]
+        return self
+
+    def __exit__(self, *_) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def _note(self, *_) -> None:
+        self.count += 1
