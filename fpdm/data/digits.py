@@ -1,0 +1,28 @@
+"""Handwritten digits: real data that ships inside a package."""
+
+from __future__ import annotations
+
+import torch
+
+from fpdm.data.labelled import LabelledImages
+from fpdm.errors import MissingDependencyError
+
+
+def digits() -> LabelledImages:
+    """1797 handwritten digits, 8 × 8 pixels, 10 classes, in the order of scikit-learn.
+
+    Source: E. Alpaydin and C. Kaynak, Optical recognition of handwritten digits, UCI machine
+    learning repository, 1998; the copy in scikit-learn.
+
+    Raises:
+        MissingDependencyError: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise MissingDependencyError(
+            "The digits come with scikit-learn, which is not installed: pip install 'fpdm[eval]'."
+        ) from error
+    raw = load_digits()
+    images = torch.from_numpy(raw.images).float()[:, None] / 8 - 1  # grey levels 0 … 16
+    return LabelledImages(images, torch.from_numpy(raw.target).long(), num_classes=10)

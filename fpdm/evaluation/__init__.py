@@ -1,0 +1,6 @@
+"""Yardsticks for samples."""
+
+from fpdm.evaluation.classifier import DigitClassifier
+from fpdm.evaluation.frechet import FewSamplesWarning, frechet_distance
+
+__all__ = ["DigitClassifier", "FewSamplesWarning", "frechet_distance"]
