@@ -11,11 +11,17 @@ from fpdm.errors import InvalidValueError
 Validator = Callable[[Any, Any, Any], Any]
 
 
-def check_whole(name: str, value: object, *, minimum: int) -> int:
-    """Return `value` if it is an integer ≥ `minimum`; raise `InvalidValueError` otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise InvalidValueError(f"{name}={value!r}: must be a whole number ≥ {minimum}.")
-    return value
+def check_whole(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
+    """Return `value` if it is an integer within the bounds; raise `InvalidValueError` otherwise."""
+    if (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and minimum <= value
+        and (maximum is None or value <= maximum)
+    ):
+        return value
+    above = "" if maximum is None else f" and ≤ {maximum}"
+    raise InvalidValueError(f"{name}={value!r}: must be a whole number ≥ {minimum}{above}.")
 
 
 def check_real(

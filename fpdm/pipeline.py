@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+import fpdm.models
+import fpdm.schedulers  # noqa: F401
 from fpdm import plugins
 from fpdm.checks import check_choice, check_whole
 from fpdm.errors import InvalidValueError
@@ -117,7 +119,7 @@ class FPDMPipeline(DiffusionPipeline):
         )
         latents = latents * getattr(self.scheduler, "init_noise_sigma", 1.0)
         run = sample(
-            self.model.eval(),
+            self.model,
             self.scheduler,
             latents,
             labels,
