@@ -1,0 +1,64 @@
+"""The program: its commands, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+from cyclopts import App, CycloptsError
+
+import fpdm
+from fpdm.cli import console, demo, plugins, sample, train
+from fpdm.errors import FPDMError
+
+HELP = """Fixed point diffusion models under a budget of block passes.
+
+Begin with `fpdm demo`, then `fpdm sample --classes 3 1 4 --budget 60`.
+"""
+
+app = App(
+    name="fpdm",
+    help=HELP,
+    version=fpdm.__version__,
+    help_format="markdown",
+    suppress_keyboard_interrupt=False,
+)
+for command, examples in (
+    (demo.demo, demo.EXAMPLES),
+    (sample.sample, sample.EXAMPLES),
+    (train.train, train.EXAMPLES),
+    (plugins.plugins, plugins.EXAMPLES),
+):
+    app.command(command, help_epilogue="\n".join(["**Examples**", "```", *examples, "```"]))
+
+
+def main(tokens: Iterable[str] | None = None) -> None:
+    """Run the program; a user's mistake ends it with one sentence and exit code 2.
+
+    Args:
+        tokens: the command line; None takes that of the process.
+    """
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
+    try:
+        app(
+            tokens,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except (FPDMError, CycloptsError) as error:
+        console.error(" ".join(str(error).split()))
+        sys.exit(2)
+    except OSError as error:
+        console.error(f"{error.filename or 'file'}: {error.strerror or error}.")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.error("interrupted.")
+        sys.exit(130)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    if issubclass(category, UserWarning):
+        console.note(str(message))

@@ -1,0 +1,40 @@
+"""Files that the commands read and write, checked before any work is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fpdm.errors import InvalidValueError
+
+
+def check_picture(out: Path) -> None:
+    """Raise `InvalidValueError` unless a PNG can be written to `out`."""
+    if out.suffix.lower() != ".png":
+        raise InvalidValueError(f"--out {out}: must end in .png.")
+    if not out.parent.is_dir():
+        raise InvalidValueError(f"--out {out}: there is no folder {out.parent}.")
+
+
+def load_pipeline(folder: Path | None) -> Any:
+    """Load a saved pipeline, or the one of the package.
+
+    Raises:
+        InvalidValueError: the folder holds none, or it cannot be read.
+    """
+    from diffusers.utils import logging
+
+    from fpdm.pipeline import FPDMPipeline
+
+    logging.disable_progress_bar()
+    if folder is None:
+        return FPDMPipeline.digits()
+    if not (folder / "model_index.json").is_file():
+        raise InvalidValueError(
+            f"--model {folder}: must be a folder that `fpdm train` wrote, with a model_index.json."
+        )
+    try:
+        return FPDMPipeline.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # a damaged file fails in many ways
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InvalidValueError(f"--model {folder} cannot be loaded: {reason[0]}") from error
