@@ -43,9 +43,11 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/user: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing fpdm into .venv ..."
 	$(PIP) --editable '.[eval]'
 	@touch $@
 
 .venv/developer: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing fpdm and what its developers need into .venv ..."
 	$(PIP) --editable '.[dev]'
 	@touch $@

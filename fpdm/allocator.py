@@ -43,7 +43,9 @@ class Plan(tuple[int, ...]):
         return (), {"budget": sum(self), "iterations": tuple(self)}
 
 
-def apportion(weights: Sequence[float], budget: int, minimum: int = 1) -> tuple[int, ...]:
+def apportion(
+    weights: Sequence[float | Fraction], budget: int, minimum: int = 1
+) -> tuple[int, ...]:
     """Share `budget` in proportion to `weights` by largest remainder, each share ≥ `minimum`.
 
     A timestep whose proportional share is below the minimum gets the minimum, and the rest is
@@ -104,7 +106,7 @@ class WeightedAllocation(AllocationPolicy):
     """
 
     @abstractmethod
-    def weights(self, steps: int) -> Sequence[float]:
+    def weights(self, steps: int) -> Sequence[float | Fraction]:
         """Return one weight ≥ 0 for each of `steps` timesteps, noisiest first."""
 
     def plan(self, budget: int, steps: int) -> Plan:

@@ -73,7 +73,7 @@ class AllocationPolicy(ABC):
     Example:
         >>> import fpdm
         >>> fpdm.allocation("increasing").plan(budget=12, steps=4)
-        (2, 3, 3, 4)
+        (1, 2, 4, 5)
     """
 
     name: ClassVar[str]

@@ -126,11 +126,11 @@ class IterativeSolver(FixedPointSolver):
             frozen = monitor.converged
             proposal, state = self.advance(z, monitor(z), state)
             z = proposal if tol is None else batch.select(frozen, z, proposal)
+            accepted = monitor.finite
             if self.keeps_best:
-                value = batch.select(monitor.gap <= best, z, value)
+                accepted = accepted & (monitor.gap <= best)
                 best = torch.minimum(best, monitor.gap)
-            else:
-                value = z
+            value = batch.select(accepted, z, value)
             if tol is not None and bool((monitor.converged | ~monitor.finite).all()):
                 break
         return monitor.solution(value)

@@ -48,24 +48,38 @@ KINDS = {
 
 
 @frozen
+class Origin:
+    """Where a component comes from: a plugin, and the distribution that ships it.
+
+    Attributes:
+        plugin: the name of the entry point.
+        package: the name of the distribution; empty for a plugin registered by hand.
+        version: of the distribution.
+    """
+
+    plugin: str
+    package: str = ""
+    version: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.plugin!r}{f' of {self.package} {self.version}' if self.package else ''}"
+
+
+@frozen
 class Component:
     """A class that a plugin registered."""
 
     kind: str
     name: str
     cls: type
-    plugin: str
-    package: str
-    version: str
+    origin: Origin
 
 
 @frozen
 class Failure:
     """A plugin, or one class of it, that was refused, and why."""
 
-    plugin: str
-    package: str
-    version: str
+    origin: Origin
     reason: str
 
 
@@ -83,8 +97,9 @@ class PluginHost:
         self._components: dict[tuple[str, str], Component] = {}
         self.failures: list[Failure] = []
         points = entry_points(group=GROUP) if found is None else found
-        for point in sorted(points, key=lambda point: (_source(point)[0] != GROUP, point.name)):
-            self._load(point)
+        loadable = [(_origin(point), point) for point in points]
+        for origin, point in sorted(loadable, key=lambda pair: pair[0].package != GROUP):
+            self._load(origin, point)
 
     def components(self, kind: str | None = None) -> list[Component]:
         """What is registered, of one kind or of all, in order of kind and registration."""
@@ -100,11 +115,11 @@ class PluginHost:
         """
         if (kind, name) not in self._components:
             names = [found.name for found in self.components(kind)]
-            failed = "".join(f" Plugin {f.plugin!r} failed: {f.reason}" for f in self.failures)
+            failed = "".join(f" Plugin {f.origin} failed: {f.reason}" for f in self.failures)
             raise UnknownNameError(f"No {kind} is named {name!r}. {suggest(name, names)}{failed}")
         return self._components[kind, name].cls
 
-    def create(self, kind: str, name: str, **options: Any) -> Any:
+    def create(self, kind: str, name: str, /, **options: Any) -> Any:
         """Construct the component `name` with its options.
 
         Raises:
@@ -123,7 +138,7 @@ class PluginHost:
         except (TypeError, ValueError) as error:
             raise InvalidValueError(f"The {kind} {name!r}: {error}") from error
 
-    def register(self, plugin: object, *, name: str, package: str = "", version: str = "") -> None:
+    def register(self, plugin: object, origin: Origin) -> None:
         """Register the hooks of a module or object, as if an entry point had named it.
 
         A class that breaks its contract or takes a name already taken is refused, recorded in
@@ -132,27 +147,27 @@ class PluginHost:
         Raises:
             PluginError: a hook is misspelt, or raises.
         """
-        self._manager.register(plugin, name=name)
+        self._manager.register(plugin, name=origin.plugin)
         try:
             self._manager.check_pending()
-            for kind in KINDS.values():
-                for cls in self._call(plugin, kind):
-                    self._add(kind, cls, Failure(name, package, version, reason=""))
+            offered = [(kind, cls) for kind in KINDS.values() for cls in self._call(plugin, kind)]
         except Exception as error:
             self._manager.unregister(plugin)
             if isinstance(error, pluggy.PluginValidationError):
-                raise PluginError(f"{error}. {suggest('', _hook_names())}") from error
+                hooks = [kind.hook for kind in KINDS.values()]
+                raise PluginError(f"{error}. {suggest('', hooks)}") from error
             raise
+        for kind, cls in offered:
+            self._add(kind, cls, origin)
 
-    def _load(self, point: EntryPoint) -> None:
-        package, version = _source(point)
+    def _load(self, origin: Origin, point: EntryPoint) -> None:
         try:
-            self.register(point.load(), name=point.name, package=package, version=version)
+            self.register(point.load(), origin)
         except Exception as error:  # whatever a stranger's module does, the others go on
             reason = (
                 str(error) if isinstance(error, FPDMError) else f"{type(error).__name__}: {error}"
             )
-            self._refuse(Failure(point.name, package, version, reason))
+            self._refuse(Failure(origin, reason))
 
     def _call(self, plugin: object, kind: Kind) -> Iterable[object]:
         hook = cast("Callable[[], object] | None", getattr(plugin, kind.hook, None))
@@ -163,40 +178,30 @@ class PluginHost:
             raise PluginError(f"{kind.hook} returned {classes!r}: must be a list of classes.")
         return classes
 
-    def _add(self, kind: Kind, cls: object, source: Failure) -> None:
+    def _add(self, kind: Kind, cls: object, origin: Origin) -> None:
         reason = _unfit(kind, cls)
         if reason is None:
-            found = Component(
-                kind=kind.name,
-                name=cast("Any", cls).name,
-                cls=cast("type", cls),
-                plugin=source.plugin,
-                package=source.package,
-                version=source.version,
-            )
+            found = Component(kind.name, cast("Any", cls).name, cast("type", cls), origin)
             taken = self._components.setdefault((kind.name, found.name), found)
             if taken is found:
                 return
             reason = (
-                f"the {kind.name} {found.name!r} is already registered by plugin {taken.plugin!r}"
-                f"{f' of {taken.package}' if taken.package else ''}; choose another name."
+                f"the {kind.name} {found.name!r} is already registered by plugin {taken.origin}; "
+                f"choose another name."
             )
-        self._refuse(attrs.evolve(source, reason=reason))
+        self._refuse(Failure(origin, reason))
 
     def _refuse(self, failure: Failure) -> None:
         self.failures.append(failure)
-        origin = f" of {failure.package} {failure.version}" if failure.package else ""
         warnings.warn(
-            f"fpdm plugin {failure.plugin!r}{origin}: {failure.reason}", PluginWarning, stacklevel=2
+            f"fpdm plugin {failure.origin}: {failure.reason}", PluginWarning, stacklevel=2
         )
 
 
-def _source(point: EntryPoint) -> tuple[str, str]:
-    return (point.dist.name, point.dist.version) if point.dist else ("", "")
-
-
-def _hook_names() -> list[str]:
-    return [kind.hook for kind in KINDS.values()]
+def _origin(point: EntryPoint) -> Origin:
+    if point.dist is None:
+        return Origin(point.name)
+    return Origin(point.name, point.dist.name, point.dist.version)
 
 
 def _unfit(kind: Kind, cls: object) -> str | None:
@@ -232,7 +237,7 @@ def resolve(kind: str, spec: object) -> Any:
     if isinstance(spec, str):
         return host().create(kind, spec)
     if isinstance(spec, Mapping) and isinstance(spec.get("name"), str):
-        return host().create(kind, **spec)
+        return host().create(kind, spec["name"], **{k: v for k, v in spec.items() if k != "name"})
     raise InvalidValueError(
         f"{kind}={spec!r}: must be a name, a mapping with a name and options, or a "
         f"{KINDS[kind].interface.__name__}."
@@ -277,6 +282,7 @@ __all__ = [
     "KINDS",
     "Component",
     "Failure",
+    "Origin",
     "PluginHost",
     "Spec",
     "allocation",

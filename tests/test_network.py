@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import fpdm
 from fpdm.errors import InvalidValueError, UnknownNameError
@@ -154,6 +155,25 @@ def test_what_does_not_depend_on_the_iterate_is_computed_once(evals):
     for module in [*model.denoiser.pre.blocks, *model.denoiser.post.blocks]:
         assert calls_of(module, run) == 1
         assert calls_of(module.modulation, run) == 1
+
+
+@given(config=sizes(), evals=st.integers(1, 5))
+@settings(max_examples=10)
+def test_an_iteration_multiplies_only_what_depends_on_the_iterate(config, evals):
+    model = fpdm.FPDiT(**config).eval()
+    x, t, y = inputs(config, 0)
+
+    def multiplications(evals: int) -> int:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(x, timestep=t, class_labels=y, evals=evals)
+        counts = counter.get_flop_counts()["Global"]
+        return sum(counts.get(op, 0) for op in (torch.ops.aten.mm, torch.ops.aten.addmm)) // 2
+
+    dim, tokens = config["hidden_size"], (config["sample_size"] // config["patch_size"]) ** 2
+    mixing = 2 * dim * dim + 2 * dim * dim  # the half of W1 that sees the state, and W2
+    block = 4 * dim * dim + 2 * dim * int(dim * config["mlp_ratio"])  # attention and MLP
+    per_iteration = len(x) * tokens * (mixing + block)
+    assert multiplications(evals) - multiplications(0) == evals * per_iteration
 
 
 def test_a_new_network_predicts_zero_and_its_blocks_are_identities():

@@ -14,7 +14,7 @@ import fpdm
 from fpdm import plugins
 from fpdm.errors import FPDMError, InvalidValueError, PluginError, PluginWarning, UnknownNameError
 from fpdm.iteration import IterativeSolver
-from fpdm.plugins import PluginHost, describe, host, resolve
+from fpdm.plugins import Origin, PluginHost, describe, host, resolve
 
 BUILT_INS = {
     "solver": [
@@ -52,9 +52,11 @@ def own_entry_points() -> list[EntryPoint]:
 
 @pytest.mark.parametrize("kind", BUILT_INS)
 def test_the_built_ins_are_installed_with_package_and_version(kind):
-    found = [component for component in host().components(kind) if component.package == "fpdm"]
+    found = [
+        component for component in host().components(kind) if component.origin.package == "fpdm"
+    ]
     assert [component.name for component in found] == BUILT_INS[kind]
-    assert {component.version for component in found} == {fpdm.__version__}
+    assert {component.origin.version for component in found} == {fpdm.__version__}
     assert host().failures == []
 
 
@@ -72,7 +74,7 @@ def test_without_its_entry_point_exactly_that_plugin_is_gone(gone):
 
 def test_a_strangers_plugin_is_found_like_ours():
     fresh = PluginHost([])
-    fresh.register(plugin(fpdm_register_solvers=lambda: [Halfway]), name="mine", package="mine")
+    fresh.register(plugin(fpdm_register_solvers=lambda: [Halfway]), Origin("mine", "mine"))
     assert fresh.get("solver", "halfway") is Halfway
     assert fresh.create("solver", "halfway").solve(torch.cos, torch.zeros(2), evals=40).evals == 40
     assert "halfway" not in [found.name for found in host().components()]
@@ -92,7 +94,7 @@ def test_a_hook_that_fails_is_reported_by_name(monkeypatch, hooks, reason):
     monkeypatch.setattr(EntryPoint, "load", load_of({"broken": plugin(**hooks)}))
     with pytest.warns(PluginWarning, match="'broken'"):
         loaded = PluginHost([point, *own_entry_points()])
-    assert [failure.plugin for failure in loaded.failures] == ["broken"]
+    assert [failure.origin.plugin for failure in loaded.failures] == ["broken"]
     assert reason in loaded.failures[0].reason
     assert [found.name for found in loaded.components("solver")] == BUILT_INS["solver"]
 
@@ -121,7 +123,7 @@ def test_a_plugin_that_cannot_be_imported_leaves_the_others_alone():
         (type("Nameless", (Halfway,), {"name": ""}), "has no name"),
         (
             type("Taken", (Halfway,), {"name": "naive"}),
-            "'naive' is already registered by plugin 'solvers' of fpdm",
+            "'naive' is already registered by plugin 'solvers' of fpdm 0",
         ),
     ],
 )
@@ -130,9 +132,7 @@ def test_one_bad_class_is_refused_and_the_good_ones_are_kept(cls, reason):
     with pytest.warns(PluginWarning, match="'mine' of stranger 1.0"):
         loaded.register(
             plugin(fpdm_register_solvers=lambda: [cls, Halfway]),
-            name="mine",
-            package="stranger",
-            version="1.0",
+            Origin("mine", "stranger", "1.0"),
         )
     assert reason in loaded.failures[0].reason
     assert [found.name for found in loaded.components("solver")] == [
@@ -142,14 +142,22 @@ def test_one_bad_class_is_refused_and_the_good_ones_are_kept(cls, reason):
     assert loaded.get("solver", "naive").__module__ == "fpdm_solvers.naive"
 
 
+def test_a_plugin_whose_second_hook_fails_leaves_nothing_behind():
+    fresh = PluginHost([])
+    half = plugin(fpdm_register_solvers=lambda: [Halfway], fpdm_register_inits=lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fresh.register(half, Origin("half"))
+    assert fresh.components() == []
+
+
 def test_a_misspelt_hook_names_those_there_are():
     with pytest.raises(PluginError, match="fpdm_register_solvers"):
-        PluginHost([]).register(plugin(fpdm_register_solverz=lambda: []), name="mine")
+        PluginHost([]).register(plugin(fpdm_register_solverz=lambda: []), Origin("mine"))
 
 
 def test_a_plain_function_without_the_marker_is_no_hook():
     fresh = PluginHost([])
-    fresh.register(SimpleNamespace(fpdm_register_solvers=lambda: [Halfway]), name="mine")
+    fresh.register(SimpleNamespace(fpdm_register_solvers=lambda: [Halfway]), Origin("mine"))
     assert fresh.components() == []
 
 

@@ -11,6 +11,7 @@ import fpdm
 from fpdm import Status
 from fpdm.counting import Counted
 from fpdm.errors import FPDMError, InvalidValueError, PluginError
+from fpdm.iteration import IterativeSolver
 from fpdm.plugins import host
 from fpdm.testing import affine, cosine, network
 from fpdm.testing.strategies import dtypes, exact_dtypes, problems, seeds, shapes
@@ -26,7 +27,7 @@ def tolerance(dtype: torch.dtype) -> float:
 
 
 @every_solver
-@given(problem=problems(dtypes=dtypes))
+@given(problem=problems(least=0, dtypes=dtypes))
 def test_converges_to_the_fixed_point(name, problem):
     solution = fpdm.solver(name).solve(problem.f, problem.x0, evals=200)
     assert problem.error(solution.value) < tolerance(problem.x0.dtype) / (1 - problem.factor)
@@ -90,6 +91,24 @@ def test_a_sample_that_turns_non_finite_touches_no_other(name, bad, problem, at,
     assert (solution.status[healthy] == Status.BUDGET_SPENT).all()
     assert solution.status[sick] == Status.NON_FINITE
     assert solution.value[sick].isfinite().all()
+
+
+def test_a_solver_with_momentum_cannot_move_a_sample_that_is_over():
+    class Momentum(IterativeSolver):
+        keeps_best = False
+
+        def start(self, z0):
+            return z0
+
+        def advance(self, z, image, state):
+            del z
+            return image + 0.5 * (image - state), image
+
+    good = [0.3, 0.5, 0.6]
+    images = iter([*good, torch.nan, torch.nan, torch.nan])
+    solution = Momentum().solve(lambda z: torch.full_like(z, next(images)), torch.zeros(1), evals=6)
+    assert solution.value.item() == pytest.approx(0.6 + 0.5 * (0.6 - 0.5))
+    assert solution.status.item() == Status.NON_FINITE
 
 
 @every_solver
