@@ -61,7 +61,7 @@ def apportion(
         BudgetError: the budget cannot pay the minimum everywhere.
         InvalidValueError: a weight is negative or not finite.
 
-    Example:
+    Examples:
         >>> apportion([0.5, 1.0, 1.5], budget=10)
         (2, 3, 5)
     """
@@ -142,7 +142,7 @@ class Allocator:
     Raises:
         BudgetError: the budget cannot give every timestep one iteration.
 
-    Example:
+    Examples:
         >>> import fpdm
         >>> allocator = fpdm.Allocator(fpdm.allocation("constant"), budget=7, steps=3)
         >>> [allocator.next() for _ in range(3)]

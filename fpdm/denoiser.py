@@ -33,7 +33,7 @@ class FixedPointDenoiser(nn.Module):
         layer: solves for `z*`, which has the shape of the features.
         post: `(z*, cond) → prediction`, run once per timestep.
 
-    Example:
+    Examples:
         >>> import torch, fpdm
         >>> from torch import nn
         >>> class Pre(nn.Linear):

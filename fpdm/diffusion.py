@@ -39,7 +39,7 @@ class Diffusion:
         zero_terminal_snr: rescale the betas so that the last timestep is pure noise (Lin et al.
             2024); not for `flow`, where it always is, nor for `epsilon`, which says nothing there.
 
-    Example:
+    Examples:
         >>> import torch
         >>> diffusion = Diffusion(prediction="flow")
         >>> clean, noise = torch.ones(2, 1, 8, 8), torch.zeros(2, 1, 8, 8)

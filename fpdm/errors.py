@@ -37,7 +37,7 @@ class PluginWarning(UserWarning):
 def suggest(given: str, allowed: Iterable[str]) -> str:
     """The tail of an error message: the nearest allowed name, if one is near, and all of them.
 
-    Example:
+    Examples:
         >>> suggest("andersen", ["naive", "anderson"])
         "Did you mean 'anderson'? Available: anderson, naive."
     """

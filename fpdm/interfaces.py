@@ -21,7 +21,7 @@ __all__ = ["AllocationPolicy", "FixedPointSolver", "GradientEstimator", "InitStr
 class FixedPointSolver(ABC):
     """Approximates a solution of `z = f(z)` with a given number of evaluations of `f`.
 
-    Example:
+    Examples:
         >>> import torch, fpdm
         >>> solution = fpdm.solver("anderson").solve(torch.cos, torch.zeros(1), evals=10)
         >>> round(solution.value.item(), 4), solution.evals
@@ -70,7 +70,7 @@ class AllocationPolicy(ABC):
     spent exactly. A policy that is only a curve over the timesteps is better written as a
     [`WeightedAllocation`][fpdm.allocator.WeightedAllocation].
 
-    Example:
+    Examples:
         >>> import fpdm
         >>> fpdm.allocation("increasing").plan(budget=12, steps=4)
         (1, 2, 4, 5)
@@ -97,7 +97,7 @@ class AllocationPolicy(ABC):
 class InitStrategy(ABC):
     """Decides where the solve of a timestep starts.
 
-    Example:
+    Examples:
         >>> import torch, fpdm
         >>> reuse = fpdm.init("reuse")
         >>> reuse.lookback
@@ -126,7 +126,7 @@ class InitStrategy(ABC):
 class GradientEstimator(ABC):
     """Solves during training, and decides which part of the solve carries the gradient.
 
-    Example:
+    Examples:
         >>> import torch, fpdm
         >>> weight = torch.full((1, 3), 0.5, requires_grad=True)
         >>> solution = fpdm.gradient("jfb").solve(

@@ -78,7 +78,7 @@ class IterativeSolver(FixedPointSolver):
     The loop counts, stops and freezes each sample on its own, keeps non-finite samples apart and
     remembers the best iterate. State is passed along and never stored on the solver.
 
-    Example:
+    Examples:
         >>> from typing import ClassVar
         >>> import torch
         >>> from fpdm.iteration import IterativeSolver

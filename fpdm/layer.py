@@ -41,7 +41,7 @@ class FixedPointLayer(nn.Module):
         gradient: how the solve is differentiated in training; likewise.
         evals: evaluations of `f` outside training where a call does not say.
 
-    Example:
+    Examples:
         >>> import torch, fpdm
         >>> class Pull(torch.nn.Module):
         ...     def bind(self, features, cond):

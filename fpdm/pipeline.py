@@ -50,7 +50,7 @@ class FPDMPipeline(DiffusionPipeline):
         model: an `FPDiT` or a `DiT`.
         scheduler: of diffusers; it must fit what the model predicts.
 
-    Example:
+    Examples:
         >>> import torch, fpdm
         >>> pipe = fpdm.FPDMPipeline.digits()
         >>> pipe.set_progress_bar_config(disable=True)

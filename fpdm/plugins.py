@@ -256,7 +256,7 @@ def solver(name: str, **options: Any) -> FixedPointSolver:
         UnknownNameError: no such solver, or no such option of it; the message names the nearest.
         InvalidValueError: an option has a value that is not allowed.
 
-    Example:
+    Examples:
         >>> solver("anderson", memory=3).memory
         3
     """

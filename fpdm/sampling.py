@@ -89,7 +89,7 @@ def iteration_budget(
     Raises:
         BudgetError: the budget cannot pay for the steps; the message says what it can pay for.
 
-    Example:
+    Examples:
         >>> iteration_budget(60, steps=15, pre_passes=1, post_passes=1)
         30
     """

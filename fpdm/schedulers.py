@@ -21,7 +21,7 @@ BETAS = {"beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}  # Ho 
 def even_timesteps(steps: int, train_timesteps: int = TRAIN_TIMESTEPS) -> list[int]:
     """The timesteps of a run, noisiest first: `round(i * (train_timesteps - 1) / (steps - 1))`.
 
-    Example:
+    Examples:
         >>> even_timesteps(4)
         [999, 666, 333, 0]
     """

@@ -20,7 +20,7 @@ class DigitClassifier:
     Args:
         seed: of the fit; on one machine the same seed gives the same classifier.
 
-    Example:
+    Examples:
         >>> from fpdm.data import digits
         >>> data = digits()
         >>> classifier = DigitClassifier()

@@ -40,7 +40,7 @@ def frechet_distance(a: ArrayLike, b: ArrayLike) -> float:
         FewSamplesWarning: a set has no more samples than features, so that its covariance is
             singular; the distance is then biased upwards.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> rng = np.random.default_rng(0)
         >>> a, b = rng.normal(0, 1, (5000, 3)), rng.normal(2, 1, (5000, 3))

@@ -31,7 +31,7 @@ class DiT(Network):
         depth: blocks, each with weights of its own.
         learn_sigma: whether the variance is predicted too, in as many channels again.
 
-    Example:
+    Examples:
         >>> import torch, fpdm
         >>> model = fpdm.DiT(sample_size=8, in_channels=1, hidden_size=32, num_heads=4, depth=3,
         ...                  num_classes=10).eval()

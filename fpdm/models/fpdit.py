@@ -75,7 +75,7 @@ class FPDiT(Network):
         gradient: how training differentiates; likewise.
         evals: iterations at a timestep where a call does not say.
 
-    Example:
+    Examples:
         >>> import torch, fpdm
         >>> model = fpdm.FPDiT(sample_size=8, in_channels=1, hidden_size=32, num_heads=4,
         ...                    num_classes=10).eval()

@@ -50,7 +50,7 @@ class Training:
     Args:
         config: all there is to say about it.
 
-    Example:
+    Examples:
         >>> from fpdm.training import TrainConfig, Training
         >>> training = Training(TrainConfig(steps=2, batch_size=4))
         >>> [progress.step for progress in training]
