@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
+from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 (diffusers looks here for how to load)
 from torch import Tensor
 
 from fpdm.checks import check_whole
 from fpdm.denoiser import Denoised
 from fpdm.errors import InvalidValueError
-from fpdm.models.network import Network, check_architecture
-from fpdm.models.presets import preset
-from fpdm.models.transformer import Decoder, Embeddings, Encoder, initialise
+from fpdm.models.network import Network
+from fpdm.models.transformer import Decoder, Embeddings, Encoder, Size, initialise
 from fpdm.solution import Solution
 
 
@@ -40,6 +40,7 @@ class DiT(Network):
         torch.Size([2, 1, 8, 8])
     """
 
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         *,
@@ -54,56 +55,20 @@ class DiT(Network):
         learn_sigma: bool = False,
     ) -> None:
         super().__init__()
-        config = {
-            "sample_size": sample_size,
-            "patch_size": patch_size,
-            "in_channels": in_channels,
-            "hidden_size": hidden_size,
-            "num_heads": num_heads,
-            "num_classes": num_classes,
-            "mlp_ratio": mlp_ratio,
-            "depth": check_whole("depth", depth, minimum=1),
-            "learn_sigma": learn_sigma,
-        }
-        check_architecture(config)
-        self.register_to_config(**config)
-
-        sizes: dict[str, Any] = {
-            "dim": hidden_size,
-            "num_heads": num_heads,
-            "mlp_ratio": mlp_ratio,
-        }
-        self.embeddings = Embeddings(hidden_size, num_classes, timestep_in_explicit=True)
-        self.encoder = Encoder(
+        size = Size(
             sample_size=sample_size,
             patch_size=patch_size,
             in_channels=in_channels,
-            blocks=depth,
-            **sizes,
+            hidden_size=hidden_size,
+            num_heads=num_heads,
+            num_classes=num_classes,
+            mlp_ratio=mlp_ratio,
+            learn_sigma=learn_sigma,
         )
-        self.decoder = Decoder(
-            patch_size=patch_size,
-            out_channels=in_channels * (2 if learn_sigma else 1),
-            blocks=0,
-            **sizes,
-        )
+        self.embeddings = Embeddings(size, timestep_in_explicit=True)
+        self.encoder = Encoder(size, blocks=check_whole("depth", depth, minimum=1))
+        self.decoder = Decoder(size, blocks=0)
         initialise(self)
-
-    @classmethod
-    def from_preset(cls, name: str, **options: Any) -> DiT:
-        """Build a published size, such as `"XL/2"`; `options` are those of the class.
-
-        Raises:
-            UnknownNameError: there is no such preset.
-        """
-        size = preset(name)
-        return cls(
-            depth=size.depth,
-            hidden_size=size.hidden_size,
-            num_heads=size.num_heads,
-            patch_size=size.patch_size,
-            **options,
-        )
 
     @property
     def pre_passes(self) -> int:

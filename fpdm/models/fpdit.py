@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 (diffusers looks here for how to load)
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,14 +15,14 @@ from fpdm.checks import check_whole
 from fpdm.denoiser import Denoised, FixedPointDenoiser
 from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.layer import FixedPointLayer
-from fpdm.models.network import Network, check_architecture
-from fpdm.models.presets import preset
+from fpdm.models.network import Network
 from fpdm.models.transformer import (
     Block,
     Conditioning,
     Decoder,
     Embeddings,
     Encoder,
+    Size,
     initialise,
 )
 from fpdm.plugins import Spec
@@ -30,12 +31,13 @@ from fpdm.plugins import Spec
 class FixedPointBlock(nn.Module):
     """`f(z) = Block(W2 gelu(W1 [z, inj(h)] + b1) + b2, c)`, the map whose fixed point is sought."""
 
-    def __init__(self, dim: int, num_heads: int, mlp_ratio: float) -> None:
+    def __init__(self, size: Size) -> None:
         super().__init__()
+        dim = size.hidden_size
         self.injection = nn.Linear(dim, dim)
         self.mix = nn.Linear(2 * dim, 2 * dim)  # W1; its columns are [state, injection]
         self.narrow = nn.Linear(2 * dim, dim)  # W2
-        self.block = Block(dim, num_heads, mlp_ratio)
+        self.block = Block(size)
 
     def bind(self, features: Tensor, cond: Conditioning) -> Callable[[Tensor], Tensor]:
         """Return `f` of one timestep, with all that does not depend on z computed once.
@@ -85,6 +87,7 @@ class FPDiT(Network):
         (torch.Size([2, 1, 8, 8]), 5)
     """
 
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         *,
@@ -105,65 +108,29 @@ class FPDiT(Network):
         evals: int = 12,
     ) -> None:
         super().__init__()
-        config = {
-            "sample_size": sample_size,
-            "patch_size": patch_size,
-            "in_channels": in_channels,
-            "hidden_size": hidden_size,
-            "num_heads": num_heads,
-            "num_classes": num_classes,
-            "mlp_ratio": mlp_ratio,
-            "pre_depth": check_whole("pre_depth", pre_depth, minimum=0),
-            "post_depth": check_whole("post_depth", post_depth, minimum=0),
-            "learn_sigma": learn_sigma,
-            "condition_pre_post_on_timestep": condition_pre_post_on_timestep,
-            "solver": plugins.describe(plugins.resolve("solver", solver)),
-            "init": plugins.describe(plugins.resolve("init", init)),
-            "gradient": plugins.describe(plugins.resolve("gradient", gradient)),
-            "evals": evals,
-        }
-        check_architecture(config)
-        self.register_to_config(**config)
-
-        sizes: dict[str, Any] = {
-            "dim": hidden_size,
-            "num_heads": num_heads,
-            "mlp_ratio": mlp_ratio,
-        }
-        self.embeddings = Embeddings(hidden_size, num_classes, condition_pre_post_on_timestep)
+        size = Size(
+            sample_size=sample_size,
+            patch_size=patch_size,
+            in_channels=in_channels,
+            hidden_size=hidden_size,
+            num_heads=num_heads,
+            num_classes=num_classes,
+            mlp_ratio=mlp_ratio,
+            learn_sigma=learn_sigma,
+        )
+        self.embeddings = Embeddings(size, timestep_in_explicit=condition_pre_post_on_timestep)
         self.denoiser = FixedPointDenoiser(
-            Encoder(
-                sample_size=sample_size,
-                patch_size=patch_size,
-                in_channels=in_channels,
-                blocks=pre_depth,
-                **sizes,
-            ),
+            Encoder(size, blocks=check_whole("pre_depth", pre_depth, minimum=0)),
             FixedPointLayer(
-                FixedPointBlock(**sizes), solver=solver, init=init, gradient=gradient, evals=evals
+                FixedPointBlock(size), solver=solver, init=init, gradient=gradient, evals=evals
             ),
-            Decoder(
-                patch_size=patch_size,
-                out_channels=in_channels * (2 if learn_sigma else 1),
-                blocks=post_depth,
-                **sizes,
-            ),
+            Decoder(size, blocks=check_whole("post_depth", post_depth, minimum=0)),
         )
         initialise(self)
-
-    @classmethod
-    def from_preset(cls, name: str, **options: Any) -> FPDiT:
-        """Build a published size, such as `"XL/2"`; `options` are those of the class.
-
-        Raises:
-            UnknownNameError: there is no such preset.
-        """
-        size = preset(name)
-        return cls(
-            hidden_size=size.hidden_size,
-            num_heads=size.num_heads,
-            patch_size=size.patch_size,
-            **options,
+        self.register_to_config(  # as plain data, whatever they were given as
+            solver=plugins.describe(self.layer.solver),
+            init=plugins.describe(self.layer.init),
+            gradient=plugins.describe(self.layer.gradient),
         )
 
     @property

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+import inspect
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from attrs import asdict
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
-from fpdm.checks import check_whole
 from fpdm.denoiser import Denoised
 from fpdm.errors import InvalidValueError
+from fpdm.models.presets import preset
 from fpdm.models.transformer import Conditioning, Embeddings
+
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Network(ModelMixin, ConfigMixin):
@@ -22,6 +28,17 @@ class Network(ModelMixin, ConfigMixin):
     """
 
     embeddings: Embeddings
+
+    @classmethod
+    def from_preset(cls, name: str, **options: Any) -> Self:
+        """Build a published size, such as `"XL/2"`; `options` are those of the class.
+
+        Raises:
+            UnknownNameError: there is no such preset.
+        """
+        allowed = inspect.signature(cls.__init__).parameters
+        sizes = {key: value for key, value in asdict(preset(name)).items() if key in allowed}
+        return cls(**(sizes | options))
 
     @property
     def null_class(self) -> int:
@@ -49,17 +66,3 @@ class Network(ModelMixin, ConfigMixin):
     def forward(self, x: Tensor, timestep: Tensor | float, class_labels: Tensor) -> Denoised:
         """Denoise a batch."""
         raise NotImplementedError
-
-
-def check_architecture(config: dict[str, Any]) -> None:
-    """Raise `InvalidValueError` unless the sizes of a network fit together."""
-    for name in ("sample_size", "patch_size", "in_channels", "hidden_size", "num_heads"):
-        check_whole(name, config[name], minimum=1)
-    check_whole("num_classes", config["num_classes"], minimum=0)
-    for part, whole in (("patch_size", "sample_size"), ("num_heads", "hidden_size")):
-        if config[whole] % config[part]:
-            raise InvalidValueError(f"{part}={config[part]} must divide {whole}={config[whole]}.")
-    if config["hidden_size"] % 4:
-        raise InvalidValueError(
-            f"hidden_size={config['hidden_size']}: must be a multiple of 4, for the positions."
-        )

@@ -10,11 +10,57 @@ import math
 from typing import NamedTuple, cast
 
 import torch
+from attrs import field, frozen
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fpdm.checks import real, whole
+from fpdm.errors import InvalidValueError
+
 FREQUENCIES = 256
 MAX_PERIOD = 10_000
+
+
+@frozen
+class Size:
+    """The sizes of a transformer over the patches of a square image.
+
+    Attributes:
+        sample_size: height and width of the image.
+        patch_size: P; divides `sample_size`.
+        in_channels: channels of the image.
+        hidden_size: D; a multiple of 4, for the positions, and of `num_heads`.
+        num_heads: attention heads.
+        num_classes: classes, without the null class.
+        mlp_ratio: hidden width of a block's MLP, relative to D.
+        learn_sigma: whether the prediction has as many channels again, for the variance.
+
+    Raises:
+        InvalidValueError: a size is not allowed, or two do not fit together.
+    """
+
+    sample_size: int = field(validator=whole(minimum=1))
+    patch_size: int = field(validator=whole(minimum=1))
+    in_channels: int = field(validator=whole(minimum=1))
+    hidden_size: int = field(validator=whole(minimum=4))
+    num_heads: int = field(validator=whole(minimum=1))
+    num_classes: int = field(validator=whole(minimum=0))
+    mlp_ratio: float = field(validator=real(above=0))
+    learn_sigma: bool
+
+    def __attrs_post_init__(self) -> None:
+        for part, total in (("patch_size", "sample_size"), ("num_heads", "hidden_size")):
+            if getattr(self, total) % getattr(self, part):
+                raise InvalidValueError(
+                    f"{part}={getattr(self, part)} must divide {total}={getattr(self, total)}."
+                )
+        if self.hidden_size % 4:
+            raise InvalidValueError(f"hidden_size={self.hidden_size}: must be a multiple of 4.")
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the prediction."""
+        return self.in_channels * (2 if self.learn_sigma else 1)
 
 
 class Modulation(NamedTuple):
@@ -65,11 +111,11 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """A transformer block with adaLN-Zero conditioning."""
 
-    def __init__(self, dim: int, num_heads: int, mlp_ratio: float = 4.0) -> None:
+    def __init__(self, size: Size) -> None:
         super().__init__()
-        hidden = int(dim * mlp_ratio)
+        dim, hidden = size.hidden_size, int(size.hidden_size * size.mlp_ratio)
         self.norm1 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
-        self.attn = Attention(dim, num_heads)
+        self.attn = Attention(dim, size.num_heads)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
         self.mlp = nn.Sequential(
             nn.Linear(dim, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, dim)
@@ -135,16 +181,17 @@ def sincos_positions(dim: int, grid: int) -> Tensor:
 class Embeddings(nn.Module):
     """Timestep and class to conditioning vectors.
 
+    The null class, for guidance, comes after the others.
+
     Args:
-        dim: width D.
-        num_classes: classes; the null class, for guidance, comes after them.
+        size: of the transformer.
         timestep_in_explicit: whether the explicit layers see the timestep.
     """
 
-    def __init__(self, dim: int, num_classes: int, timestep_in_explicit: bool) -> None:
+    def __init__(self, size: Size, *, timestep_in_explicit: bool) -> None:
         super().__init__()
-        self.timestep = TimestepEmbedding(dim)
-        self.label = nn.Embedding(num_classes + 1, dim)
+        self.timestep = TimestepEmbedding(size.hidden_size)
+        self.label = nn.Embedding(size.num_classes + 1, size.hidden_size)
         self.timestep_in_explicit = timestep_in_explicit
 
     def forward(self, timestep: Tensor, class_labels: Tensor) -> Conditioning:
@@ -155,32 +202,17 @@ class Embeddings(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Image to tokens through patches, positions and blocks: the explicit layers before.
+    """Image to tokens through patches, positions and blocks: the explicit layers before."""
 
-    Args:
-        sample_size: height and width of the image.
-        patch_size: P; divides `sample_size`.
-        in_channels: C of the image.
-        blocks: how many blocks.
-    """
-
-    def __init__(
-        self,
-        *,
-        sample_size: int,
-        patch_size: int,
-        in_channels: int,
-        dim: int,
-        num_heads: int,
-        mlp_ratio: float,
-        blocks: int,
-    ) -> None:
+    def __init__(self, size: Size, *, blocks: int) -> None:
         super().__init__()
-        self.patches = nn.Conv2d(in_channels, dim, patch_size, stride=patch_size)
-        self.blocks = nn.ModuleList(Block(dim, num_heads, mlp_ratio) for _ in range(blocks))
-        positions = sincos_positions(dim, sample_size // patch_size)
+        dim, patch = size.hidden_size, size.patch_size
+        self.patches = nn.Conv2d(size.in_channels, dim, patch, stride=patch)
+        self.blocks = nn.ModuleList(Block(size) for _ in range(blocks))
         self.positions: Tensor
-        self.register_buffer("positions", positions, persistent=False)
+        self.register_buffer(
+            "positions", sincos_positions(dim, size.sample_size // patch), persistent=False
+        )
 
     def forward(self, x: Tensor, cond: Conditioning) -> Tensor:
         """Encode; (B, C, H, W) → (B, N, D)."""
@@ -189,28 +221,13 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Tokens to image through blocks and the final layer: the explicit layers after.
+    """Tokens to image through blocks and the final layer: the explicit layers after."""
 
-    Args:
-        patch_size: P.
-        out_channels: C of the prediction.
-        blocks: how many blocks.
-    """
-
-    def __init__(
-        self,
-        *,
-        patch_size: int,
-        out_channels: int,
-        dim: int,
-        num_heads: int,
-        mlp_ratio: float,
-        blocks: int,
-    ) -> None:
+    def __init__(self, size: Size, *, blocks: int) -> None:
         super().__init__()
-        self.patch_size = patch_size
-        self.blocks = nn.ModuleList(Block(dim, num_heads, mlp_ratio) for _ in range(blocks))
-        self.final = FinalLayer(dim, patch_size, out_channels)
+        self.patch_size = size.patch_size
+        self.blocks = nn.ModuleList(Block(size) for _ in range(blocks))
+        self.final = FinalLayer(size.hidden_size, size.patch_size, size.out_channels)
 
     def forward(self, z: Tensor, cond: Conditioning) -> Tensor:
         """Decode; (B, N, D) → (B, C, H, W)."""
