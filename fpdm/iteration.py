@@ -65,11 +65,17 @@ class Monitor(Counted):
                 self.converged = self.converged | (open_ & (self.residual <= self.tol))
         return batch.select(self.finite, image, z)
 
-    def solution(self, value: Tensor) -> Solution:
-        """The `Solution` that reports `value` together with what was seen on the way."""
+    def solution(self, value: Tensor, residual: Tensor | None = None) -> Solution:
+        """The `Solution` that reports `value` together with what was seen on the way.
+
+        Args:
+            value: the approximation, (B, ...).
+            residual: of the evaluation it was made from, (B,); None is the last.
+        """
+        residual = self.residual if residual is None else residual
         status = torch.where(self.converged, int(Status.CONVERGED), int(Status.BUDGET_SPENT))
         status = torch.where(self.finite, status, int(Status.NON_FINITE))
-        return Solution(value=value, evals=self.count, residual=self.residual, status=status)
+        return Solution(value=value, evals=self.count, residual=residual, status=status)
 
 
 class IterativeSolver(FixedPointSolver):
@@ -93,7 +99,10 @@ class IterativeSolver(FixedPointSolver):
     """
 
     keeps_best: ClassVar[bool] = True
-    """Whether a solve ends with the iterate made from the smallest residual, or with the last."""
+    """Whether a solve ends with the image of the iterate that had the smallest residual, or with
+    the iterate after the last evaluation. The image is what is known; an extrapolation that nobody
+    has looked at can be far off.
+    """
 
     @abstractmethod
     def start(self, z0: Tensor) -> Any:
@@ -121,16 +130,18 @@ class IterativeSolver(FixedPointSolver):
         monitor = Monitor(f, x0, granted=evals, tol=tol)
         z = value = x0
         state = self.start(x0)
-        best = monitor.gap
+        best, residual = monitor.gap, monitor.residual
         for _ in range(evals):
             frozen = monitor.converged
-            proposal, state = self.advance(z, monitor(z), state)
+            image = monitor(z)
+            proposal, state = self.advance(z, image, state)
             z = proposal if tol is None else batch.select(frozen, z, proposal)
-            accepted = monitor.finite
+            accepted = monitor.finite & ~frozen
             if self.keeps_best:
-                accepted = accepted & (monitor.gap <= best)
+                accepted = accepted & ((monitor.gap <= best) | monitor.converged)
                 best = torch.minimum(best, monitor.gap)
-            value = batch.select(accepted, z, value)
+            value = batch.select(accepted, image if self.keeps_best else z, value)
+            residual = torch.where(accepted, monitor.residual, residual)
             if tol is not None and bool((monitor.converged | ~monitor.finite).all()):
                 break
-        return monitor.solution(value)
+        return monitor.solution(value, residual)

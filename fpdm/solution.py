@@ -28,8 +28,8 @@ class Solution:
     Attributes:
         value: the approximation, shaped and typed like the start, (B, ...).
         evals: calls of `f` made for the whole batch.
-        residual: `‖f(z) - z‖ / ‖f(z)‖` at the last evaluation of each sample, from which
-            `value` was made; (B,), float32 or wider, `inf` where no evaluation was made.
+        residual: `‖f(z) - z‖ / ‖f(z)‖` at the evaluation from which the `value` of each sample was
+            made; (B,), float32 or wider, `inf` where no evaluation was made.
         status: one `Status` code per sample; (B,), int64.
     """
 

@@ -16,7 +16,6 @@ from fpdm.errors import InvalidValueError
 from fpdm.models.presets import preset
 from fpdm.models.transformer import Conditioning, Embeddings
 
-
 if TYPE_CHECKING:
     from typing_extensions import Self
 

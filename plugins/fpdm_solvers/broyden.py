@@ -59,8 +59,8 @@ class Broyden(IterativeSolver):
 
     The oldest of `rank` updates gives way to the newest. An update with a vanishing denominator is
     skipped. A quasi-Newton iterate whose residual grew past `safeguard` times the one before is
-    rejected: that sample goes on from the last image it trusted with `H = -I`. The evaluation
-    spent on it counts.
+    rejected: `H` learns from it, and the sample goes on from the last iterate it trusted. The
+    evaluation spent on it counts.
 
     Source: Broyden, A class of methods for solving nonlinear simultaneous equations, Math. Comp.
     19 (1965); the inverse form by Sherman and Morrison.
@@ -73,7 +73,7 @@ class Broyden(IterativeSolver):
     name: ClassVar[str] = "broyden"
 
     rank: int = field(default=10, validator=whole(minimum=1))
-    safeguard: float = field(default=2.0, validator=real(low=1))
+    safeguard: float = field(default=5.0, validator=real(low=1))
 
     def start(self, z0: Tensor) -> None:
         """Begin with the identity."""
@@ -84,26 +84,26 @@ class Broyden(IterativeSolver):
         if state is None:
             return image, Inverse(z, image, size, torch.zeros_like(size, dtype=torch.bool))
 
+        us, vs, sound = self._update(state, z, image)
         rejected = state.accelerated & (size > self.safeguard * state.size)
-        us, vs = self._update(state, z, image, rejected)
         z = batch.select(rejected, state.z, z)
         image = batch.select(rejected, state.image, image)
         size = torch.where(rejected, state.size, size)
-        accelerated = torch.stack([batch.norm(u.detach()) > 0 for u in us]).any(dim=0)
-        inverse = Inverse(z, image, size, accelerated, us, vs)
-        return image - inverse.correct(image - z), inverse
+        stuck = rejected & ~sound  # the same step would come again
+        inverse = Inverse(z, image, size, ~stuck, us, vs)
+        correction = inverse.correct(image - z)
+        return image - batch.select(stuck, torch.zeros_like(correction), correction), inverse
 
     def _update(
-        self, state: Inverse, z: Tensor, image: Tensor, rejected: Tensor
-    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """The vectors of `H` after the step to `z`; a rejected sample's are zero."""
+        self, state: Inverse, z: Tensor, image: Tensor
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
+        """The vectors of `H` after the step to `z`, and whether there was something to learn."""
         s = z - state.z
         y = (image - z) - (state.image - state.z)
         v = state.transpose_correct(s) - s
         u = s + y - state.correct(y)  # s - H y
         curvature = batch.dot(v, y)
         floor = torch.finfo(curvature.dtype).eps * batch.norm(v.detach()) * batch.norm(y.detach())
-        sound = (curvature.detach().abs() > floor) & ~rejected
+        sound = curvature.detach().abs() > floor
         u = u * batch.spread(torch.where(sound, 1 / torch.where(sound, curvature, 1), 0), u)
-        kept = [batch.select(rejected, torch.zeros_like(old), old) for old in state.us]
-        return (*kept, u)[-self.rank :], (*state.vs, v)[-self.rank :]
+        return (*state.us, u)[-self.rank :], (*state.vs, v)[-self.rank :], sound
