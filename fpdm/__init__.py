@@ -18,7 +18,7 @@ from fpdm.solution import Solution, Status
 if TYPE_CHECKING:
     from fpdm.models import DiT, FPDiT
     from fpdm.pipeline import FPDMPipeline
-    from fpdm.schedulers import EvenDDIMScheduler, FlowScheduler
+    from fpdm.schedulers import EvenDDIMScheduler, EvenDDPMScheduler, FlowScheduler
 
 __version__ = "0.1.0"
 
@@ -28,6 +28,7 @@ __all__ = [
     "Denoised",
     "DiT",
     "EvenDDIMScheduler",
+    "EvenDDPMScheduler",
     "FPDMError",
     "FPDMPipeline",
     "FPDiT",
@@ -52,6 +53,7 @@ __all__ = [
 _LAZY = {  # what needs diffusers loads when it is first used
     "DiT": "fpdm.models",
     "EvenDDIMScheduler": "fpdm.schedulers",
+    "EvenDDPMScheduler": "fpdm.schedulers",
     "FPDMPipeline": "fpdm.pipeline",
     "FPDiT": "fpdm.models",
     "FlowScheduler": "fpdm.schedulers",

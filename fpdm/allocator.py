@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
+from operator import index
 from typing import SupportsIndex
 
 from fpdm.checks import check_whole
@@ -30,7 +31,7 @@ class Plan(tuple[int, ...]):
 
     def __new__(cls, *, budget: int, iterations: Sequence[SupportsIndex]) -> Plan:
         """Build the plan, or refuse."""
-        counts = tuple(int(count) for count in iterations)
+        counts = tuple(map(index, iterations))
         if sum(counts) != budget or min(counts, default=0) < 1:
             raise BudgetError(
                 f"iterations={counts}: must be whole numbers ≥ 1 that add up to budget={budget}, "
@@ -49,11 +50,12 @@ def apportion(
     """Share `budget` in proportion to `weights` by largest remainder, each share ≥ `minimum`.
 
     A timestep whose proportional share is below the minimum gets the minimum, and the rest is
-    shared among the others. Ties go to the larger weight, then to the later timestep, so that a
-    sorted curve of weights gives a sorted plan.
+    shared among the others. Ties go to the larger weight, and among equal weights to the later
+    timestep, or to the earlier where the weights fall: a sorted curve of weights gives a sorted
+    plan.
 
     Args:
-        weights: a finite number ≥ 0 for each timestep, not all zero.
+        weights: a finite number ≥ 0 for each timestep; if all are zero they count as equal.
         budget: whole number ≥ `minimum * len(weights)`.
         minimum: the least that any timestep gets.
 
@@ -66,6 +68,8 @@ def apportion(
         (2, 3, 5)
     """
     check_whole("budget", budget, minimum=0)
+    check_whole("minimum", minimum, minimum=0)
+    weights = list(weights)
     if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
         raise InvalidValueError(f"weights={list(weights)}: must be finite numbers ≥ 0.")
     if not weights or budget < minimum * len(weights):
@@ -73,7 +77,7 @@ def apportion(
             f"budget={budget} cannot give {len(weights)} timesteps {minimum} iteration each. "
             f"Use a budget ≥ {minimum * len(weights)} or at most {budget // max(minimum, 1)} steps."
         )
-    exact = [Fraction(weight) for weight in weights]
+    exact = [w if isinstance(w, Fraction) else Fraction(float(w)) for w in weights]
     if not any(exact):
         exact = [Fraction(1)] * len(exact)
 
@@ -91,8 +95,9 @@ def apportion(
         poor |= newly
 
     counts = [math.floor(share) for share in shares]
+    later = -1 if exact[0] > exact[-1] else 1
     by_claim = sorted(
-        range(len(shares)), key=lambda i: (shares[i] - counts[i], exact[i], i), reverse=True
+        range(len(shares)), key=lambda i: (shares[i] - counts[i], exact[i], later * i), reverse=True
     )
     for i in by_claim[: budget - sum(counts)]:
         counts[i] += 1
@@ -116,7 +121,12 @@ class WeightedAllocation(AllocationPolicy):
             BudgetError: `budget` is less than one iteration for each timestep.
         """
         check_affordable(budget, steps)
-        return _planned(self, budget, steps)
+        weights = tuple(self.weights(steps))
+        if len(weights) != steps:
+            raise InvalidValueError(
+                f"{type(self).__name__} gave {len(weights)} weights for {steps} timesteps."
+            )
+        return Plan(budget=budget, iterations=_apportion(weights, budget))
 
     def iterations(
         self, *, step: int, steps: int, budget: int, remaining: int, previous: Solution | None
@@ -126,9 +136,7 @@ class WeightedAllocation(AllocationPolicy):
         return self.plan(budget, steps)[step]
 
 
-@lru_cache(maxsize=256)
-def _planned(policy: WeightedAllocation, budget: int, steps: int) -> Plan:
-    return Plan(budget=budget, iterations=apportion(policy.weights(steps), budget))
+_apportion = lru_cache(maxsize=256)(apportion)  # a plan is asked for again at each timestep
 
 
 class Allocator:

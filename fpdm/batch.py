@@ -1,6 +1,7 @@
 """Arithmetic on a batch of independent samples: the first dimension is the batch.
 
-Sums run over everything but the batch, in float32 or wider whatever the dtype of the state.
+Sums run over everything but the batch: norms in float64, which no square of a float32 leaves,
+inner products in float32 or wider, whatever the dtype of the state.
 """
 
 from __future__ import annotations
@@ -19,13 +20,19 @@ def rows(z: Tensor) -> Tensor:
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
-    """The dtype in which sums over a state of `dtype` are accumulated."""
+    """The dtype in which arithmetic on a state of `dtype` is done where it must not overflow."""
     return torch.promote_types(dtype, torch.float32)
 
 
 def norm(z: Tensor) -> Tensor:
-    """The Euclidean norm of each sample: (B, ...) → (B,)."""
-    return torch.linalg.vector_norm(rows(z), dim=1, dtype=wide(z.dtype))
+    """The Euclidean norm of each sample: (B, ...) → (B,), float64 (float32 on MPS)."""
+    dtype = torch.float32 if z.device.type == "mps" else torch.float64
+    return torch.linalg.vector_norm(rows(z), dim=1, dtype=dtype)
+
+
+def finite(z: Tensor) -> Tensor:
+    """Whether all of a sample is finite: (B, ...) → (B,)."""
+    return rows(z).isfinite().all(dim=1)
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from fpdm.errors import InvalidValueError
 
+LARGEST = sys.float_info.max
 Validator = Callable[[Any, Any, Any], Any]
 
 
@@ -33,7 +35,7 @@ def check_real(
     high: float = math.inf,
 ) -> float:
     """Return `value` if it is a finite number in `[low, high]` and > `above`; raise otherwise."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST:
         number = float(value)
         if number > above and low <= number <= high:
             return number
@@ -51,9 +53,15 @@ def check_choice(name: str, value: object, *, choices: tuple[str, ...]) -> str:
     return value
 
 
-def whole(*, minimum: int) -> Validator:
-    """An attrs validator: an integer ≥ `minimum`."""
-    return lambda _, field, value: check_whole(field.name, value, minimum=minimum)
+def flag(_: Any, field: Any, value: Any) -> None:
+    """An attrs validator: True or False."""
+    if not isinstance(value, bool):
+        raise InvalidValueError(f"{field.name}={value!r}: must be true or false.")
+
+
+def whole(*, minimum: int, maximum: int | None = None) -> Validator:
+    """An attrs validator: an integer within the bounds."""
+    return lambda _, field, value: check_whole(field.name, value, minimum=minimum, maximum=maximum)
 
 
 def real(*, above: float = -math.inf, low: float = -math.inf, high: float = math.inf) -> Validator:

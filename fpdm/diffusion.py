@@ -10,7 +10,7 @@ from attrs import field, frozen
 from torch import Tensor
 
 from fpdm import schedulers
-from fpdm.checks import check_choice, choice
+from fpdm.checks import check_choice, choice, flag
 from fpdm.errors import InvalidValueError
 
 PREDICTIONS = ("v_prediction", "epsilon", "sample", "flow")
@@ -48,7 +48,7 @@ class Diffusion:
     """
 
     prediction: str = field(default="v_prediction", validator=choice(*PREDICTIONS))
-    zero_terminal_snr: bool = field(default=False)
+    zero_terminal_snr: bool = field(default=False, validator=flag)
 
     @zero_terminal_snr.validator
     def _check_terminal(self, _: Any, value: bool) -> None:
@@ -94,7 +94,8 @@ class Diffusion:
             "rescale_betas_zero_snr": self.zero_terminal_snr,
         }
         if sampler == "ddpm":
-            return schedulers.ancestral_scheduler(learned_variance=learned_variance, **process)
+            variance = "learned_range" if learned_variance else "fixed_small"
+            return schedulers.EvenDDPMScheduler(variance_type=variance, **process)
         return schedulers.EvenDDIMScheduler(**process)
 
     @cached_property

@@ -26,6 +26,10 @@ class PluginError(FPDMError, RuntimeError):
     """A plugin broke its contract: a bad hook, a bad class, or a wrong count of evaluations."""
 
 
+class GradientError(FPDMError, RuntimeError):
+    """A gradient was asked for that an estimator cannot give."""
+
+
 class MissingDependencyError(FPDMError, ImportError):
     """A feature needs an extra that is not installed; the message says how to install it."""
 

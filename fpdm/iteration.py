@@ -45,19 +45,20 @@ class Monitor(Counted):
     ) -> None:
         super().__init__(f, granted=check_whole("evals", granted, minimum=0))
         self.tol = None if tol is None else check_real("tol", tol, above=0)
-        size = x0.shape[0] if x0.dim() else 1
-        self.gap = torch.full((size,), torch.inf, dtype=batch.wide(x0.dtype), device=x0.device)
+        self.gap = torch.full_like(batch.norm(x0.detach()), torch.inf)
         self.residual = self.gap
-        self.finite = torch.ones(size, dtype=torch.bool, device=x0.device)
+        self.finite = torch.ones_like(self.gap, dtype=torch.bool)
         self.converged = ~self.finite
 
     def __call__(self, z: Tensor) -> Tensor:
         """Evaluate `f(z)`, note the residuals, and keep what is not finite out of the answer."""
         image = super().__call__(z)
         with torch.no_grad():
-            gap = batch.norm(image - z)
-            size = batch.norm(image).clamp_min(torch.finfo(gap.dtype).tiny)
-            self.finite = self.finite & (gap.isfinite() | self.converged)
+            wide = batch.wide(z.dtype)
+            gap = batch.norm(image.to(wide) - z.to(wide)).nan_to_num(nan=torch.inf)
+            size = batch.norm(image)
+            self.finite = self.finite & (size.isfinite() | self.converged)
+            size = size.clamp_min(torch.finfo(size.dtype).tiny)
             open_ = self.finite & ~self.converged
             self.gap = torch.where(open_, gap, self.gap)
             self.residual = torch.where(open_, gap / size, self.residual)
@@ -135,6 +136,8 @@ class IterativeSolver(FixedPointSolver):
             frozen = monitor.converged
             image = monitor(z)
             proposal, state = self.advance(z, image, state)
+            if proposal is not image:  # an extrapolation may overflow; the image is finite
+                proposal = batch.select(batch.finite(proposal.detach()), proposal, image)
             z = proposal if tol is None else batch.select(frozen, z, proposal)
             accepted = monitor.finite & ~frozen
             if self.keeps_best:

@@ -75,8 +75,8 @@ class FixedPointLayer(nn.Module):
         evals: int | None = None,
         tol: float | None = None,
         history: Sequence[Solution] = (),
-        solver: FixedPointSolver | None = None,
-        init: InitStrategy | None = None,
+        solver: Spec | FixedPointSolver | None = None,
+        init: Spec | InitStrategy | None = None,
         generator: torch.Generator | None = None,
     ) -> Solution:
         """Solve for one timestep.
@@ -86,30 +86,43 @@ class FixedPointLayer(nn.Module):
             cond: handed to the block.
             evals: evaluations of `f`, made exactly. None, in training mode: the gradient estimator
                 decides; otherwise the layer's own `evals`.
-            tol: a relative residual at which a sample stops early; then `evals` is a bound.
+            tol: a relative residual at which a sample stops early; `evals` is then a bound.
             history: solutions of the timesteps before, oldest first.
-            solver: in place of the layer's own, for this call.
+            solver: in place of the layer's own, for this call; a name, a mapping or an object.
             init: likewise.
             generator: for the counts that a gradient estimator draws; a CPU generator.
 
         Raises:
             InvalidValueError: the init strategy made a start of another shape.
-            PluginError: the solver did not make the evaluations granted.
+            PluginError: the solver did not make the evaluations granted, or the estimator those
+                that it reports.
         """
-        solver = solver or self.solver
-        z0 = self._start(features, history, init or self.init)
+        solver = self.solver if solver is None else plugins.resolve("solver", solver)
+        init = self.init if init is None else plugins.resolve("init", init)
+        if evals is None and tol is not None:
+            raise InvalidValueError(
+                f"tol={tol!r}: say with evals how many evaluations it may take."
+            )
+        z0 = self._start(features, history, init)
         f = cast("Block", self.block).bind(features, cond)
         if evals is None and self.training:
-            return self.gradient.solve(Counted(f), z0, solver, generator)
+            counted = Counted(f)
+            solution = self.gradient.solve(counted, z0, solver, generator)
+            self._check_count(self.gradient, counted.count, solution.evals)
+            return solution
         granted = self.evals if evals is None else check_whole("evals", evals, minimum=0)
         counted = Counted(f, granted=granted)
         solution = solver.solve(counted, z0, evals=granted, tol=tol)
-        if tol is None and counted.count != granted:
-            raise PluginError(
-                f"Solver {type(solver).__name__} made {counted.count} of {granted} evaluations; "
-                f"without tol it must make them all."
-            )
+        self._check_count(solver, counted.count, solution.evals if tol is not None else granted)
         return solution
+
+    @staticmethod
+    def _check_count(component: object, made: int, stated: int) -> None:
+        if made != stated:
+            raise PluginError(
+                f"{type(component).__name__} made {made} evaluations where {stated} were due; "
+                f"without tol a solver makes all that it is granted."
+            )
 
     @staticmethod
     def _start(features: Tensor, history: Sequence[Solution], init: InitStrategy) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
@@ -145,13 +145,13 @@ class PluginHost:
         `failures` and warned about; the others of the same plugin are kept.
 
         Raises:
-            PluginError: a hook is misspelt, or raises.
+            PluginError: a hook is misspelt, or returns no list. What a hook raises comes through.
         """
-        self._manager.register(plugin, name=origin.plugin)
+        self._manager.register(plugin, name=f"{origin.package}:{origin.plugin}")
         try:
             self._manager.check_pending()
             offered = [(kind, cls) for kind in KINDS.values() for cls in self._call(plugin, kind)]
-        except Exception as error:
+        except BaseException as error:
             self._manager.unregister(plugin)
             if isinstance(error, pluggy.PluginValidationError):
                 hooks = [kind.hook for kind in KINDS.values()]
@@ -163,20 +163,23 @@ class PluginHost:
     def _load(self, origin: Origin, point: EntryPoint) -> None:
         try:
             self.register(point.load(), origin)
-        except Exception as error:  # whatever a stranger's module does, the others go on
+        except (Exception, SystemExit) as error:  # whatever a stranger does, the others go on
             reason = (
                 str(error) if isinstance(error, FPDMError) else f"{type(error).__name__}: {error}"
             )
             self._refuse(Failure(origin, reason))
 
     def _call(self, plugin: object, kind: Kind) -> Iterable[object]:
-        hook = cast("Callable[[], object] | None", getattr(plugin, kind.hook, None))
-        if hook is None or self._manager.parse_hookimpl_opts(plugin, kind.hook) is None:
-            return []
-        classes = hook()
-        if not isinstance(classes, (list, tuple)):
-            raise PluginError(f"{kind.hook} returned {classes!r}: must be a list of classes.")
-        return classes
+        found: list[object] = []
+        for implementation in getattr(self._manager.hook, kind.hook).get_hookimpls():
+            if implementation.plugin is plugin:
+                classes = implementation.function()
+                if not isinstance(classes, (list, tuple)):
+                    raise PluginError(
+                        f"{kind.hook} returned {classes!r}: must be a list of classes."
+                    )
+                found += classes
+        return found
 
     def _add(self, kind: Kind, cls: object, origin: Origin) -> None:
         reason = _unfit(kind, cls)
@@ -246,7 +249,8 @@ def resolve(kind: str, spec: object) -> Any:
 
 def describe(component: Any) -> dict[str, Any]:
     """The inverse of `resolve`, as plain data that can be saved: name and options."""
-    return {"name": component.name, **attrs.asdict(component)}
+    options = attrs.asdict(component) if attrs.has(type(component)) else {}
+    return {"name": component.name, **options}
 
 
 def solver(name: str, **options: Any) -> FixedPointSolver:

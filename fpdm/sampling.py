@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any, Protocol
 
 import torch
@@ -16,6 +18,7 @@ from fpdm.denoiser import Denoised
 from fpdm.errors import BudgetError, InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
 from fpdm.layer import FixedPointLayer
+from fpdm.plugins import Spec
 from fpdm.solution import Solution
 
 
@@ -33,7 +36,11 @@ class Scheduler(Protocol):
 
 
 class Model(Protocol):
-    """What sampling wants of a network: an implicit one, or an explicit one without a `layer`."""
+    """What sampling wants of a network.
+
+    An implicit one has a `layer`, its [`FixedPointLayer`][fpdm.FixedPointLayer], and is called with
+    `evals`, `history`, `solver` and `init` as well.
+    """
 
     @property
     def pre_passes(self) -> int:
@@ -48,7 +55,7 @@ class Model(Protocol):
         """The label for no class."""
 
     def __call__(self, x: Tensor, **call: Any) -> Denoised:
-        """Denoise a batch."""
+        """Denoise a batch `x`, (B, C, H, W), given a `timestep` and `class_labels`, (B,)."""
 
 
 @frozen(eq=False)
@@ -121,24 +128,27 @@ def sample(
     class_labels: Tensor,
     *,
     budget: int,
-    allocation: AllocationPolicy | None = None,
-    init: InitStrategy | None = None,
-    solver: FixedPointSolver | None = None,
+    allocation: Spec | AllocationPolicy | None = None,
+    init: Spec | InitStrategy | None = None,
+    solver: Spec | FixedPointSolver | None = None,
     guidance_scale: float = 1.0,
     generator: torch.Generator | list[torch.Generator] | None = None,
 ) -> Iterator[Step]:
     """Sample, yielding each step; the images are in the last one.
 
-    All state of the run is in this generator: two runs cannot see each other's.
+    All state of the run is in this generator, which works on a copy of the scheduler: two runs
+    cannot see each other's. Iterate it under `torch.no_grad()` unless you want to differentiate.
 
     Args:
-        model: an [`FPDiT`][fpdm.FPDiT], a [`DiT`][fpdm.DiT], or a network called like them.
+        model: an [`FPDiT`][fpdm.FPDiT], a [`DiT`][fpdm.DiT], or any network that offers what
+            [`Model`][fpdm.sampling.Model] lists.
         scheduler: of diffusers, its timesteps set.
         latents: the noise to begin with, (B, C, H, W), in the scale of the scheduler.
         class_labels: (B,), int64.
         budget: block passes for the whole run, spent exactly; the two halves of a guided batch
             count once.
-        allocation: iterations over timesteps; None is `constant`.
+        allocation: iterations over timesteps, by name, by mapping with options, or an object; None
+            is `constant`. So are the next two.
         init: where solves start; None is the network's own.
         solver: what iterates; None is the network's own.
         guidance_scale: classifier-free guidance; 1 is none. The conditional and the unconditional
@@ -153,9 +163,10 @@ def sample(
     """
     check_real("guidance_scale", guidance_scale, low=0)
     layer: FixedPointLayer | None = getattr(model, "layer", None)
-    chosen = {"allocation": allocation, "init": init, "solver": solver}
-    if layer is None and any(chosen.values()):
-        named = ", ".join(name for name, value in chosen.items() if value)
+    given = {"allocation": allocation, "init": init, "solver": solver}
+    chosen = {kind: plugins.resolve(kind, v) for kind, v in given.items() if v is not None}
+    if layer is None and chosen:
+        named = ", ".join(chosen)
         raise InvalidValueError(
             f"{named}: a {type(model).__name__} has no implicit layer to iterate; leave it out."
         )
@@ -168,15 +179,13 @@ def sample(
     )
     solving = None
     if layer is not None:
+        policy = chosen.get("allocation", plugins.resolve("allocation", "constant"))
         solving = _Solving(
-            Allocator(
-                allocation or plugins.allocation("constant"),
-                budget=iterations,
-                steps=len(scheduler.timesteps),
-            ),
-            init or layer.init,
-            solver or layer.solver,
+            Allocator(policy, budget=iterations, steps=len(scheduler.timesteps)),
+            chosen.get("init", layer.init),
+            chosen.get("solver", layer.solver),
         )
+    scheduler = deepcopy(scheduler)  # it counts its steps
     return _steps(model, scheduler, latents, class_labels, solving, guidance_scale, generator)
 
 
@@ -201,6 +210,8 @@ def _steps(
     guided = guidance_scale != 1
     if guided:
         class_labels = torch.cat([class_labels, torch.full_like(class_labels, model.null_class)])
+    draws = "generator" in inspect.signature(scheduler.step).parameters
+    drawing = {"generator": generator} if draws else {}
     history: tuple[Solution, ...] = ()
     for index, timestep in enumerate(scheduler.timesteps):
         granted, options = 0, {}
@@ -223,10 +234,9 @@ def _steps(
             history = (*history, denoised.solution)[-max(solving.init.lookback, 1) :]
         prediction = denoised.sample
         if guided:
-            conditional, unconditional = prediction.chunk(2)
-            prediction = unconditional + guidance_scale * (conditional - unconditional)
+            prediction = guide(prediction, x.shape[1], guidance_scale)
         prediction = fit_variance(prediction, x.shape[1], scheduler)
-        x = scheduler.step(prediction, timestep, x, generator=generator).prev_sample
+        x = scheduler.step(prediction, timestep, x, **drawing).prev_sample
         yield Step(
             index=index,
             steps=len(scheduler.timesteps),
@@ -236,6 +246,16 @@ def _steps(
             sample=x,
             solution=denoised.solution,
         )
+
+
+def guide(prediction: Tensor, channels: int, scale: float) -> Tensor:
+    """Classifier-free guidance of a doubled batch, (2 B, ...) → (B, ...).
+
+    A learned variance, the channels after the first `channels`, is the conditional one.
+    """
+    conditional, unconditional = prediction.chunk(2)
+    mean, baseline = conditional[:, :channels], unconditional[:, :channels]
+    return torch.cat([baseline + scale * (mean - baseline), conditional[:, channels:]], dim=1)
 
 
 def fit_variance(prediction: Tensor, channels: int, scheduler: Scheduler) -> Tensor:

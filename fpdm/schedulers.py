@@ -14,7 +14,10 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
 from diffusers.schedulers.scheduling_utils import SchedulerMixin  # noqa: F401 (diffusers looks here for how to load)
 from torch import Tensor
 
+from fpdm.checks import check_whole
+
 TRAIN_TIMESTEPS = 1000
+ALMOST_NO_SIGNAL = 2.0**-48  # of zero-terminal-SNR betas; 0 would divide by zero
 BETAS = {"beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}  # Ho et al. 2020
 
 
@@ -25,6 +28,7 @@ def even_timesteps(steps: int, train_timesteps: int = TRAIN_TIMESTEPS) -> list[i
         >>> even_timesteps(4)
         [999, 666, 333, 0]
     """
+    check_whole("num_inference_steps", steps, minimum=1, maximum=train_timesteps)
     last = train_timesteps - 1
     if steps == 1:
         return [last]
@@ -62,6 +66,8 @@ class EvenDDIMScheduler(DPMSolverMultistepScheduler):
             rescale_betas_zero_snr=rescale_betas_zero_snr,
             **BETAS,
         )
+        if rescale_betas_zero_snr:  # diffusers leaves 2^-24, which shows in the fourth digit
+            self.alphas_cumprod[-1] = ALMOST_NO_SIGNAL
 
     def set_timesteps(
         self, num_inference_steps: int, device: str | torch.device | None = None
@@ -107,25 +113,37 @@ class FlowScheduler(FlowMatchEulerDiscreteScheduler):
         return super().step(-model_output, *args, **kwargs)
 
 
-def ancestral_scheduler(
-    *,
-    prediction_type: str = "v_prediction",
-    learned_variance: bool = False,
-    rescale_betas_zero_snr: bool = False,
-) -> DDPMScheduler:
-    """The DDPM scheduler on evenly spread timesteps.
+class EvenDDPMScheduler(DDPMScheduler):
+    """Ancestral sampling on the same timesteps (Ho et al. 2020).
 
     Args:
+        num_train_timesteps: timesteps of the process.
         prediction_type: what the network predicts: `v_prediction`, `epsilon` or `sample`.
-        learned_variance: whether the network predicts the variance too, as DiT does.
+        variance_type: `fixed_small`, or `learned_range` where the network predicts the variance.
         rescale_betas_zero_snr: whether the last timestep is pure noise.
     """
-    return DDPMScheduler(
-        num_train_timesteps=TRAIN_TIMESTEPS,
-        variance_type="learned_range" if learned_variance else "fixed_small",
-        prediction_type=prediction_type,
-        timestep_spacing="linspace",
-        clip_sample=False,
-        rescale_betas_zero_snr=rescale_betas_zero_snr,
-        **BETAS,
-    )
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(
+        self,
+        num_train_timesteps: int = TRAIN_TIMESTEPS,
+        prediction_type: str = "v_prediction",
+        variance_type: str = "fixed_small",
+        rescale_betas_zero_snr: bool = False,
+    ) -> None:
+        DDPMScheduler.__init__(
+            self,
+            num_train_timesteps=num_train_timesteps,
+            variance_type=variance_type,
+            prediction_type=prediction_type,
+            clip_sample=False,
+            rescale_betas_zero_snr=rescale_betas_zero_snr,
+            **BETAS,
+        )
+
+    def set_timesteps(
+        self, num_inference_steps: int, device: str | torch.device | None = None
+    ) -> None:
+        """Spread the timesteps of a run."""
+        timesteps = even_timesteps(num_inference_steps, self.config.num_train_timesteps)
+        super().set_timesteps(timesteps=timesteps, device=device)

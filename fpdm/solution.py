@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 
-from attrs import field, frozen
+import torch
+from attrs import evolve, field, frozen
 from torch import Tensor
 
 
@@ -37,3 +38,14 @@ class Solution:
     evals: int
     residual: Tensor
     status: Tensor
+
+
+def join(first: Solution, second: Solution) -> Solution:
+    """What two solves found together, the second going on from the first.
+
+    Value and residual are those of the second, the evaluations are of both, and a sample is
+    `NON_FINITE` that was so in either.
+    """
+    lost = first.status == Status.NON_FINITE
+    status = torch.where(lost, first.status, second.status)
+    return evolve(second, evals=first.evals + second.evals, status=status)

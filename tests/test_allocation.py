@@ -1,6 +1,7 @@
 """Every allocation spends exactly its budget."""
 
 import math
+from itertools import pairwise
 
 import attrs
 import pytest
@@ -89,6 +90,9 @@ def test_an_adaptive_policy_gives_more_after_a_larger_residual():
     assert wishes == sorted(wishes, reverse=True)
     assert wishes[0] > 10 > wishes[-1]
     assert not hasattr(policy, "plan")
+    level = fpdm.allocation("adaptive", gain=0)
+    for residual in (0.0, 1.0, math.inf, math.nan):
+        assert level.iterations(**call, previous=solution(residual)) == 10
 
 
 @attrs.frozen
@@ -140,8 +144,9 @@ def test_apportion_is_exact_and_as_close_as_whole_numbers_can_be(weights, extra,
     )
     if min(ideal) >= minimum:
         assert all(abs(share - wish) < 1 + 1e-6 for share, wish in zip(shares, ideal, strict=True))
-    order = sorted(range(len(weights)), key=lambda i: (weights[i], i))
-    assert [shares[i] for i in order] == sorted(shares)
+    order = sorted(range(len(weights)), key=lambda i: weights[i])
+    heavier = [(shares[a], shares[b]) for a, b in pairwise(order) if weights[a] < weights[b]]
+    assert all(less <= more for less, more in heavier)
 
 
 @pytest.mark.parametrize("bad", [[-1.0, 2.0], [math.nan], [math.inf, 1.0]])
@@ -158,6 +163,28 @@ def test_a_plan_with_a_wrong_sum_cannot_be_built(budget, iterations):
         iterations = (0,)
     with pytest.raises(BudgetError, match="add up to"):
         fpdm.Plan(budget=budget, iterations=iterations)
+
+
+def test_a_plan_of_anything_but_whole_numbers_cannot_be_built():
+    with pytest.raises(TypeError):
+        fpdm.Plan(budget=2, iterations=(1.9, 1.2))
+
+
+@given(weights=weights, extra=st.integers(0, 500))
+def test_falling_weights_give_a_falling_plan(weights, extra):
+    falling = [sum(weights) + 1, *sorted(weights, reverse=True)]
+    shares = apportion(falling, len(falling) + extra)
+    assert list(shares) == sorted(shares, reverse=True)
+
+
+def test_weights_for_another_number_of_timesteps_are_refused():
+    @attrs.frozen
+    class Short(WeightedAllocation):
+        def weights(self, steps):
+            return [1.0] * (steps - 1)
+
+    with pytest.raises(InvalidValueError, match="Short gave 2 weights for 3 timesteps"):
+        Short().plan(9, 3)
 
 
 @given(run=affordable(most=20))

@@ -76,9 +76,10 @@ def test_timesteps_are_spread_evenly_from_noise_to_image(steps):
     assert timesteps[-1] == (0 if steps > 1 else 999)
     gaps = -np.diff(timesteps)
     assert steps == 1 or gaps.max() - gaps.min() <= 1
-    scheduler = Diffusion().scheduler()
-    scheduler.set_timesteps(steps)
-    assert scheduler.timesteps.tolist() == timesteps
+    for sampler in ("ddim", "ddpm"):
+        scheduler = Diffusion().scheduler(sampler)
+        scheduler.set_timesteps(steps)
+        assert scheduler.timesteps.tolist() == timesteps
 
 
 def toy(t, x):
@@ -122,7 +123,21 @@ def test_ddim_equals_its_equation_on_the_true_timesteps(prediction, steps, seed)
     assert np.abs(ours - y).max() <= 1e-4 * max(1, np.abs(y).max())
 
 
-@pytest.mark.parametrize("steps", [2, 5, 50])
+@pytest.mark.parametrize("steps", [1, 7, 20])
+def test_ddim_with_zero_terminal_snr_equals_its_equation(steps):
+    x = normal(0, 2, 1, 4, 4).double()
+    ours = run(Diffusion(zero_terminal_snr=True).scheduler("ddim"), steps, x)
+    alphas, y, timesteps = terminal(ALPHAS), x.numpy(), even_timesteps(steps)
+    for t, after in zip(timesteps, [*timesteps[1:], None], strict=True):
+        clean, _ = predicted("v_prediction", toy(t, y), y, alphas[t])
+        clean = clean.clip(-1.2, 1.2)
+        noise = (y - alphas[t] ** 0.5 * clean) / (1 - alphas[t]) ** 0.5
+        b = 1.0 if after is None else alphas[after]
+        y = b**0.5 * clean + (1 - b) ** 0.5 * noise
+    assert np.abs(ours - y).max() <= 1e-5 * max(1, np.abs(y).max())
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 27, 50])
 def test_ddpm_equals_its_equation_with_the_same_noise(steps):
     x = normal(0, 2, 1, 4, 4).double()
     scheduler = Diffusion().scheduler("ddpm")

@@ -219,6 +219,8 @@ def test_inputs_of_a_wrong_shape_are_refused():
         model(torch.randn(2, 1, 8, 8), timestep=3, class_labels=y)
     with pytest.raises(InvalidValueError, match="class_labels has shape"):
         model(torch.randn(3, 1, 4, 4), timestep=3, class_labels=y)
+    with pytest.raises(InvalidValueError, match=r"timestep has shape \(3,\)"):
+        model(torch.randn(2, 1, 4, 4), timestep=torch.zeros(3), class_labels=y)
     dit = fpdm.DiT(sample_size=4, in_channels=1, hidden_size=8, num_heads=2, num_classes=2)
     with pytest.raises(InvalidValueError, match="no implicit layer"):
         dit(torch.randn(2, 1, 4, 4), timestep=3, class_labels=y, evals=4)

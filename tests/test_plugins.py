@@ -155,6 +155,27 @@ def test_a_misspelt_hook_names_those_there_are():
         PluginHost([]).register(plugin(fpdm_register_solverz=lambda: []), Origin("mine"))
 
 
+def test_a_hook_may_have_a_name_of_its_own_and_a_plugin_a_name_of_ours():
+    fresh = PluginHost(own_entry_points())
+    mine = SimpleNamespace(
+        mine=fpdm.hookimpl(specname="fpdm_register_solvers")(lambda: [Halfway]),
+    )
+    fresh.register(mine, Origin("solvers", "stranger", "1.0"))
+    assert fresh.get("solver", "halfway") is Halfway
+
+
+def test_a_plugin_that_exits_is_reported(monkeypatch):
+    def leave():
+        raise SystemExit(3)
+
+    point = EntryPoint("leaver", "leaver", "fpdm")
+    monkeypatch.setattr(
+        EntryPoint, "load", load_of({"leaver": plugin(fpdm_register_solvers=leave)})
+    )
+    with pytest.warns(PluginWarning, match="SystemExit"):
+        assert len(PluginHost([point, *own_entry_points()]).components()) == 18
+
+
 def test_a_plain_function_without_the_marker_is_no_hook():
     fresh = PluginHost([])
     fresh.register(SimpleNamespace(fpdm_register_solvers=lambda: [Halfway]), Origin("mine"))

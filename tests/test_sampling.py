@@ -10,8 +10,8 @@ import fpdm
 from fpdm.diffusion import Diffusion
 from fpdm.errors import BudgetError, InvalidValueError, UnknownNameError
 from fpdm.plugins import host
-from fpdm.sampling import fit_variance
-from fpdm.schedulers import ancestral_scheduler
+from fpdm.sampling import fit_variance, guide
+from fpdm.schedulers import EvenDDPMScheduler
 from fpdm.testing.strategies import seeds
 
 SOLVERS = [found.name for found in host().components("solver")]
@@ -96,13 +96,12 @@ def test_nothing_leaks_from_one_run_into_the_next(others, seed, init):
 
 def test_two_interleaved_runs_equal_two_runs_one_after_the_other():
     model, noise = tiny(), torch.randn(2, 1, 1, 4, 4)
+    scheduler = Diffusion().scheduler()
+    scheduler.set_timesteps(4)
 
     def run(index: int):
-        scheduler = Diffusion().scheduler()
-        scheduler.set_timesteps(4)
         label = torch.tensor([index])
-        reuse = fpdm.init("reuse")
-        return fpdm.sample(model, scheduler, noise[index], label, budget=16, init=reuse)
+        return fpdm.sample(model, scheduler, noise[index], label, budget=16, init="reuse")
 
     with torch.no_grad():
         apart = [list(run(index))[-1].sample for index in range(2)]
@@ -176,7 +175,7 @@ def test_guidance_is_one_doubled_batch(scale, seed):
     model = tiny()
     x = torch.randn(2, 1, 4, 4, generator=torch.Generator().manual_seed(seed))
     y = torch.tensor([0, 2])
-    scheduler = ancestral_scheduler()
+    scheduler = EvenDDPMScheduler()
     scheduler.set_timesteps(2)
     with torch.no_grad():
         t = scheduler.timesteps[0]
@@ -199,10 +198,42 @@ def test_guidance_is_one_doubled_batch(scale, seed):
     assert len(first.solution.value) == (2 if scale == 1 else 4)
 
 
+def test_guidance_leaves_a_learned_variance_alone():
+    prediction = torch.randn(4, 6, 2, 2)
+    guided = guide(prediction, 3, 8.0)
+    conditional, unconditional = prediction.chunk(2)
+    assert torch.equal(guided[:, 3:], conditional[:, 3:])
+    expected = unconditional + 8 * (conditional - unconditional)
+    assert torch.equal(guided[:, :3], expected[:, :3])
+
+
+def test_a_scheduler_that_draws_no_noise_needs_no_generator():
+    from diffusers import UniPCMultistepScheduler
+
+    scheduler = UniPCMultistepScheduler(prediction_type="v_prediction")
+    scheduler.set_timesteps(4)
+    run = fpdm.sample(tiny(), scheduler, torch.randn(1, 1, 4, 4), torch.tensor([1]), budget=16)
+    with torch.no_grad():
+        assert list(run)[-1].sample.isfinite().all()
+
+
+def test_a_training_estimator_that_miscounts_is_named():
+    class Miscounts(type(fpdm.gradient("jfb"))):
+        def solve(self, f, z0, solver, generator=None):
+            del generator
+            return solver.solve(f, f(z0), evals=1)
+
+    model = tiny(gradient=Miscounts()).train()
+    with pytest.raises(fpdm.errors.PluginError, match="Miscounts made 2 evaluations where 1"):
+        model(torch.randn(2, 1, 4, 4), timestep=5, class_labels=torch.tensor([0, 1]))
+    with pytest.raises(InvalidValueError, match="say with evals"):
+        model(torch.randn(2, 1, 4, 4), timestep=5, class_labels=torch.tensor([0, 1]), tol=1e-3)
+
+
 def test_a_learned_variance_is_used_or_dropped():
     prediction = torch.randn(2, 6, 4, 4)
-    assert torch.equal(fit_variance(prediction, 3, ancestral_scheduler()), prediction[:, :3])
-    learned = ancestral_scheduler(learned_variance=True)
+    assert torch.equal(fit_variance(prediction, 3, EvenDDPMScheduler()), prediction[:, :3])
+    learned = EvenDDPMScheduler(variance_type="learned_range")
     assert torch.equal(fit_variance(prediction, 3, learned), prediction)
     model = tiny(learn_sigma=True)
     pipe = fpdm.FPDMPipeline(model, Diffusion("epsilon").scheduler("ddpm", learned_variance=True))
@@ -243,6 +274,7 @@ def test_images_come_as_asked_for():
         ({"labels": [0.5]}, InvalidValueError, "whole numbers"),
         ({"budget": 8}, BudgetError, r"4 steps: 4 × \(1 pre \+ 1 post \+ 1 iteration\) = 12"),
         ({"budget": 2, "num_inference_steps": None}, BudgetError, "= 3 block passes"),
+        ({"num_inference_steps": 1001, "budget": 9000}, InvalidValueError, "≤ 1000"),
         ({"num_inference_steps": 0}, fpdm.FPDMError, "num_inference_steps=0"),
         ({"solver": "nave"}, UnknownNameError, "Did you mean 'naive'"),
         ({"allocation": "rising"}, UnknownNameError, "adaptive, constant, decreasing, increasing"),
@@ -266,7 +298,7 @@ def test_a_solver_that_does_not_spend_its_grant_is_named():
         def solve(self, f, x0, *, evals, tol=None):
             return super().solve(f, x0, evals=evals - 1, tol=tol)
 
-    with pytest.raises(fpdm.errors.PluginError, match="Lazy made 2 of 3 evaluations"):
+    with pytest.raises(fpdm.errors.PluginError, match="Lazy made 2 evaluations where 3 were due"):
         draw(pipeline(), solver=Lazy())
 
 

@@ -167,6 +167,60 @@ def test_a_constant_map_and_a_start_at_the_solution_are_solved(name):
     assert (there.residual == 0).all()
 
 
+@pytest.mark.parametrize("name", ["naive", "anderson", "broyden"])
+@given(scale=st.integers(-30, 30), seed=seeds)
+def test_every_scale_stays_finite_and_never_converges_for_show(name, scale, seed):
+    problem = affine((2, 3), factor=0.5, seed=seed, dtype=torch.float32)
+    scaled = 10.0**scale
+    solution = fpdm.solver(name).solve(
+        lambda z: (scaled * problem.f(z.double() / scaled)).float(),
+        (scaled * problem.x0.double()).float(),
+        evals=60,
+        tol=1e-3,
+    )
+    assert (solution.status == Status.CONVERGED).all()
+    assert problem.error(solution.value.double() / scaled) < 1e-2
+
+
+@every_solver
+@given(seed=seeds, evals=st.integers(1, 20))
+def test_half_precision_stays_finite(name, seed, evals):
+    problem = network((3, 16), factor=0.5, seed=seed, dtype=torch.float16)
+    solution = fpdm.solver(name).solve(problem.f, problem.x0, evals=evals)
+    assert solution.value.isfinite().all()
+    assert (solution.status == Status.BUDGET_SPENT).all()
+
+
+@every_solver
+def test_a_finite_image_counts_however_far_it_is(name):
+    far = fpdm.solver(name).solve(lambda z: -z, torch.full((1, 1), -4e4).half(), evals=1)
+    large = fpdm.solver(name).solve(lambda z: z * 0.5, torch.full((1, 2), 1e20), evals=1)
+    assert far.value.item() == 4e4
+    assert torch.equal(large.value, torch.full((1, 2), 5e19))
+    assert far.status.item() == large.status.item() == Status.BUDGET_SPENT
+
+
+def test_an_extrapolation_that_is_not_finite_gives_way_to_the_image():
+    class Bursts(IterativeSolver):
+        def start(self, z0):
+            del z0
+
+        def advance(self, z, image, state):
+            del z
+            return image / 0, state
+
+    solution = Bursts().solve(torch.cos, torch.zeros(1), evals=60)
+    assert solution.value.item() == pytest.approx(0.739085)
+    assert solution.status.item() == Status.BUDGET_SPENT
+
+
+def test_a_singular_system_of_torchdeq_leaves_plain_steps():
+    solver = fpdm.solver("torchdeq-anderson", ridge=0.0, memory=10**6)
+    solution = solver.solve(torch.ones_like, torch.zeros(2, 20), evals=12)
+    assert torch.equal(solution.value, torch.ones(2, 20))
+    assert solution.evals == 12
+
+
 @pytest.mark.parametrize("name", ["anderson", "broyden"])
 @given(scale=st.integers(-6, 6), seed=seeds)
 def test_acceleration_does_not_depend_on_scale(name, scale, seed):

@@ -179,10 +179,9 @@ def test_the_packaged_configuration_is_complete():
 def test_overrides_replace_single_values():
     loaded = load_config("digits", ["steps=7", "optimizer.learning_rate = 3e-4", "data=digits"])
     assert (loaded.steps, loaded.optimizer.learning_rate) == (7, 3e-4)
-    assert load_config("digits", ['model.solver={name="anderson", memory=3}']).model.solver == {
-        "name": "anderson",
-        "memory": 3,
-    }
+    solver = load_config("digits", ['model.solver={name="anderson", memory=3}']).model.solver
+    assert fpdm.plugins.resolve("solver", solver) == fpdm.solver("anderson", memory=3)
+    assert load_config("digits", ["model.solver=broyden"]).model.solver["name"] == "broyden"
 
 
 @pytest.mark.parametrize(
@@ -204,6 +203,11 @@ def test_overrides_replace_single_values():
         (["steps"], "must be key=value"),
         (["steps.more=1"], "steps is not a table"),
         (["class_dropout=1.5"], "class_dropout=1.5"),
+        (["model.solver=andersen"], "model: No solver is named 'andersen'. Did you mean"),
+        (["model.solver={memory=3}"], "model: solver={'memory': 3}: must be a name"),
+        (["model.gradient.max_gard=3"], "has no option 'max_gard'. Did you mean 'max_grad'"),
+        (["model.network=[1]"], "model: network=[1]"),
+        (["seed=4294967296"], "seed=4294967296: must be a whole number"),
     ],
 )
 def test_a_wrong_configuration_names_the_key(overrides, message):
@@ -230,4 +234,4 @@ def test_sizes_that_do_not_fit_the_data_are_refused():
     with pytest.raises(InvalidValueError, match="patch_size=3 must divide sample_size=8"):
         Training(config(model=attrs.evolve(TINY, patch_size=3)))
     with pytest.raises(UnknownNameError, match="No gradient is named 'sjbf'"):
-        Training(config(model=attrs.evolve(TINY, gradient={"name": "sjbf"})))
+        attrs.evolve(TINY, gradient={"name": "sjbf"})

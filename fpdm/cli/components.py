@@ -1,12 +1,23 @@
-"""How a component is written on the command line."""
+"""How numbers and components are written on the command line."""
 
 from __future__ import annotations
 
 import ast
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from cyclopts import Parameter, Token
 
 from fpdm import plugins
 from fpdm.errors import InvalidValueError
+
+
+def _whole(_: Any, tokens: Sequence[Token]) -> int:
+    return int(tokens[0].value)  # and not the nearest to 1.5
+
+
+Whole = Annotated[int, Parameter(converter=_whole)]
+"""A whole number, and nothing that would have to be rounded to one."""
 
 
 def component(kind: str, text: str | None) -> Any:
@@ -30,4 +41,4 @@ def component(kind: str, text: str | None) -> Any:
             options[key.strip()] = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError):
             options[key.strip()] = value.strip()
-    return plugins.resolve(kind, {"name": name, **options})
+    return plugins.host().create(kind, name, **options)

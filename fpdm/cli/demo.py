@@ -11,6 +11,7 @@ from attrs import frozen
 
 from fpdm.checks import check_whole
 from fpdm.cli import console
+from fpdm.cli.components import Whole
 from fpdm.cli.files import check_picture, load_pipeline
 from fpdm.cli.sample import RUN_COLUMNS, run_summary
 
@@ -37,7 +38,7 @@ SETTINGS = (
 )
 
 
-def demo(*, num: int = 500, seed: int = 0, out: Path = Path("demo.png")) -> None:
+def demo(*, num: Whole = 500, seed: Whole = 0, out: Path = Path("demo.png")) -> None:
     """Draw digits with the model of the package at three budgets, each spent in four ways.
 
     *plain* gives every timestep ten iterations. *smoothing* gives it two, and visits more
@@ -48,7 +49,7 @@ def demo(*, num: int = 500, seed: int = 0, out: Path = Path("demo.png")) -> None
     Fréchet distance to the real digits in pixel space, where lower is better.
 
     Args:
-        num: samples for each row of the table.
+        num: samples for each row of the table, 100 or more.
         seed: of the noise, the same for every row.
         out: the picture to write, a PNG: twenty samples for each row.
     """

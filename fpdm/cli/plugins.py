@@ -23,7 +23,7 @@ def plugins() -> None:
             (
                 found.kind,
                 found.name,
-                f"{found.cls.__module__.partition('.')[0]}.{found.cls.__qualname__}",
+                f"{found.cls.__module__}:{found.cls.__qualname__}",
                 found.origin.package,
                 found.origin.version,
             )

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from fpdm.checks import check_whole
 from fpdm.cli import console
-from fpdm.cli.components import component
+from fpdm.cli.components import Whole, component
 from fpdm.cli.files import check_picture, load_pipeline
 
 EXAMPLES = (
@@ -24,15 +24,15 @@ EXAMPLES = (
 def sample(
     *,
     model: Path | None = None,
-    classes: Annotated[list[int] | None, Parameter(consume_multiple=True, negative=())] = None,
-    num: int | None = None,
-    budget: int = 60,
-    steps: int | None = None,
+    classes: Annotated[list[Whole] | None, Parameter(consume_multiple=True, negative=())] = None,
+    num: Whole | None = None,
+    budget: Whole = 60,
+    steps: Whole | None = None,
     solver: str | None = None,
     allocation: str | None = None,
     init: str | None = None,
     guidance_scale: float = 1.0,
-    seed: int = 0,
+    seed: Whole = 0,
     out: Path = Path("samples.png"),
 ) -> None:
     """Draw images under a budget of block passes, into one picture.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from fpdm.cli import console
 from fpdm.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    from fpdm.training import Training
 
 EXAMPLES = (
     "fpdm train digits --out runs/digits",
@@ -32,18 +35,31 @@ def train(
         set_: a value in place of the configuration's, `key=value` with dots for tables.
         overwrite: whether `out` may already hold something.
     """
-    from tqdm import tqdm
-
     from fpdm.training import Training, load_config
 
     resolved = load_config(config, set_ or ())
     out = out or Path("runs") / Path(config).stem
     if not overwrite and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InvalidValueError(f"{out} already exists: choose another --out, or add --overwrite.")
-    out.mkdir(parents=True, exist_ok=True)
     training = Training(resolved)
-    loss = 0.0
-    with tqdm(training, total=resolved.steps, desc=out.name, unit="step") as bar:
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        _run(training, out.name)
+        training.save(out)
+    except BaseException:
+        if not any(out.iterdir()):
+            out.rmdir()
+            console.note("nothing was saved: a training is saved when it is complete.")
+        raise
+    console.say(f"Saved to {out}. Draw with: fpdm sample --model {out}")
+
+
+def _run(training: Training, name: str) -> None:
+    """Run a training under a progress bar."""
+    from tqdm import tqdm
+
+    steps, loss = training.config.steps, 0.0
+    with tqdm(training, total=steps, desc=name, unit="step") as bar:
         for progress in bar:
             share = max(1 / progress.step, 0.02)  # a running mean of about 50 steps
             loss += share * (progress.loss - loss)
@@ -51,5 +67,3 @@ def train(
             if progress.residual is not None:
                 shown["residual"] = f"{progress.residual:.1e}"
             bar.set_postfix(shown, refresh=False)
-    training.save(out)
-    console.say(f"Saved to {out}. Draw with: fpdm sample --model {out}")

@@ -11,7 +11,6 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
-from fpdm.denoiser import Denoised
 from fpdm.errors import InvalidValueError
 from fpdm.models.presets import preset
 from fpdm.models.transformer import Conditioning, Embeddings
@@ -59,9 +58,10 @@ class Network(ModelMixin, ConfigMixin):
             raise InvalidValueError(
                 f"class_labels has shape {tuple(class_labels.shape)}: must be ({x.shape[0]},)."
             )
-        timestep = torch.as_tensor(timestep, device=x.device).expand(x.shape[0])
+        timestep = torch.as_tensor(timestep, device=x.device)
+        if timestep.shape not in ((), (1,), x.shape[:1]):
+            raise InvalidValueError(
+                f"timestep has shape {tuple(timestep.shape)}: must be () or ({x.shape[0]},)."
+            )
+        timestep = timestep.expand(x.shape[0])
         return cast("Conditioning", self.embeddings(timestep, class_labels))
-
-    def forward(self, x: Tensor, timestep: Tensor | float, class_labels: Tensor) -> Denoised:
-        """Denoise a batch."""
-        raise NotImplementedError

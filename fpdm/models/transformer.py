@@ -14,7 +14,7 @@ from attrs import field, frozen
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fpdm.checks import real, whole
+from fpdm.checks import flag, real, whole
 from fpdm.errors import InvalidValueError
 
 FREQUENCIES = 256
@@ -46,7 +46,7 @@ class Size:
     num_heads: int = field(validator=whole(minimum=1))
     num_classes: int = field(validator=whole(minimum=0))
     mlp_ratio: float = field(validator=real(above=0))
-    learn_sigma: bool
+    learn_sigma: bool = field(validator=flag)
 
     def __attrs_post_init__(self) -> None:
         for part, total in (("patch_size", "sample_size"), ("num_heads", "hidden_size")):

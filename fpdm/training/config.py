@@ -12,6 +12,7 @@ import cattrs
 from attrs import field, frozen
 from cattrs.errors import ForbiddenExtraKeysError
 
+from fpdm import plugins
 from fpdm.checks import choice, real, whole
 from fpdm.diffusion import Diffusion
 from fpdm.errors import FPDMError, InvalidValueError, UnknownNameError, suggest
@@ -37,16 +38,28 @@ class ModelConfig:
     mlp_ratio: float = field(default=4.0, validator=real(above=0))
 
 
+def _solver(spec: Any) -> dict[str, Any]:
+    return plugins.describe(plugins.resolve("solver", spec))
+
+
+def _init(spec: Any) -> dict[str, Any]:
+    return plugins.describe(plugins.resolve("init", spec))
+
+
+def _gradient(spec: Any) -> dict[str, Any]:
+    return plugins.describe(plugins.resolve("gradient", spec))
+
+
 @frozen
 class FPDiTConfig(ModelConfig):
-    """`network = "fpdit"`."""
+    """`network = "fpdit"`; a component is a name, or a table with a name and options."""
 
     pre_depth: int = field(default=1, validator=whole(minimum=0))
     post_depth: int = field(default=1, validator=whole(minimum=0))
     condition_pre_post_on_timestep: bool = True
-    solver: dict[str, Any] = field(factory=lambda: {"name": "naive"})
-    init: dict[str, Any] = field(factory=lambda: {"name": "features"})
-    gradient: dict[str, Any] = field(factory=lambda: {"name": "sjfb"})
+    solver: dict[str, Any] = field(default="naive", converter=_solver)
+    init: dict[str, Any] = field(default="features", converter=_init)
+    gradient: dict[str, Any] = field(default="sjfb", converter=_gradient)
     evals: int = field(default=12, validator=whole(minimum=1))
 
 
@@ -78,7 +91,7 @@ class TrainConfig:
 
     steps: int = field(default=2500, validator=whole(minimum=1))
     batch_size: int = field(default=128, validator=whole(minimum=1))
-    seed: int = field(default=0, validator=whole(minimum=0))
+    seed: int = field(default=0, validator=whole(minimum=0, maximum=2**31 - 1))
     class_dropout: float = field(default=0.1, validator=real(low=0, high=1))
     ema_decay: float = field(default=0.9999, validator=real(low=0, high=1))
     data: str = field(default="digits", validator=choice("digits"))
@@ -161,7 +174,7 @@ def _structure_model(tree: Any, _: type) -> ModelConfig:
         raise InvalidValueError(f"{tree!r}: must be a table.")
     fields = dict(tree)
     network = fields.pop("network", "fpdit")
-    if network not in NETWORKS:
+    if not isinstance(network, str) or network not in NETWORKS:
         raise InvalidValueError(f"network={network!r}: {suggest(str(network), NETWORKS)}")
     return cast("ModelConfig", _CONVERTER.structure(fields, NETWORKS[network]))
 
@@ -197,6 +210,8 @@ def _make_converter() -> cattrs.Converter:
         (str, "a string"),
     ):
         converter.register_structure_hook(cls, _exactly(cls, described))
+    # what a component may be is for its own converter to say
+    converter.register_structure_hook_func(lambda cls: cls == dict[str, Any], lambda spec, _: spec)
     converter.register_structure_hook_func(lambda cls: cls is ModelConfig, _structure_model)
     return converter
 

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fpdm.data import LabelledImages, digits
+from fpdm.errors import InvalidValueError
 from fpdm.models import DiT, FPDiT
 from fpdm.models.network import Network
 from fpdm.pipeline import FPDMPipeline
@@ -62,6 +63,11 @@ class Training:
         self.config = config
         self.data = DATA[config.data]()
         self.accelerator = Accelerator()
+        if self.accelerator.num_processes > 1:
+            raise InvalidValueError(
+                f"{self.accelerator.num_processes} processes: training runs in one; leave out the "
+                f"launcher."
+            )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             network = build_network(config, self.data)

@@ -43,7 +43,7 @@ class Adaptive(AllocationPolicy):
         share = remaining / (steps - step)
         if previous is None:
             return share
-        residual = float(previous.residual.nan_to_num(posinf=math.inf).median())
-        if residual <= 0:
-            return share / 2
-        return share * min(max(1 + self.gain * math.log10(residual / self.target), 0.5), 2)
+        residuals = previous.residual.nan_to_num(nan=math.inf, posinf=math.inf)
+        residual = float(residuals.median()) if len(residuals) else self.target
+        level = math.log10(min(max(residual / self.target, 1e-9), 1e9))
+        return share * min(max(1 + self.gain * level, 0.5), 2)

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import torch
 from attrs import evolve, field, frozen
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from fpdm.checks import whole
+from fpdm.errors import GradientError
 from fpdm.interfaces import FixedPointSolver, GradientEstimator
-from fpdm.solution import Solution
+from fpdm.solution import Solution, join
 
 
 @frozen
@@ -50,7 +50,7 @@ class Implicit(GradientEstimator):
         value = last.value
         if value.requires_grad:
             value = _Adjoint.apply(value, point, solver, self.backward_evals)
-        return evolve(last, value=value, evals=self.evals)
+        return evolve(join(solution, last), value=value)
 
 
 class _Adjoint(torch.autograd.Function):
@@ -64,8 +64,13 @@ class _Adjoint(torch.autograd.Function):
         return image.clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        if torch.is_grad_enabled():
+            raise GradientError(
+                "The implicit gradient cannot be differentiated again: leave out create_graph, or "
+                "use the gradient 'unrolled'."
+            )
+
         def pulled_back(u: Tensor) -> Tensor:
             (vjp,) = torch.autograd.grad(ctx.image, ctx.point, u, retain_graph=True)
             return vjp + gradient

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from attrs import evolve
 from torch import Tensor
 
 from fpdm.interfaces import FixedPointSolver
-from fpdm.solution import Solution
+from fpdm.solution import Solution, join
 
 
 def truncated(
@@ -33,6 +32,5 @@ def truncated(
     first, no_grad = before
     second, grad = after
     with torch.no_grad():
-        start = first.solve(f, z0.detach(), evals=no_grad).value
-    solution = second.solve(f, start.detach(), evals=grad)
-    return evolve(solution, evals=no_grad + grad)
+        start = first.solve(f, z0.detach(), evals=no_grad)
+    return join(start, second.solve(f, start.value.detach(), evals=grad))

@@ -102,8 +102,10 @@ class Broyden(IterativeSolver):
         y = (image - z) - (state.image - state.z)
         v = state.transpose_correct(s) - s
         u = s + y - state.correct(y)  # s - H y
+        length = batch.norm(v)
+        v = v / batch.spread(torch.where(length > 0, length, 1), v)  # u and v stay near one in size
         curvature = batch.dot(v, y)
-        floor = torch.finfo(curvature.dtype).eps * batch.norm(v.detach()) * batch.norm(y.detach())
-        sound = curvature.detach().abs() > floor
-        u = u * batch.spread(torch.where(sound, 1 / torch.where(sound, curvature, 1), 0), u)
+        sound = curvature.detach().abs() > torch.finfo(curvature.dtype).eps * batch.norm(y.detach())
+        u = u / batch.spread(torch.where(sound, curvature, 1), u)
+        u = batch.select(sound, u, torch.zeros_like(u))
         return (*state.us, u)[-self.rank :], (*state.vs, v)[-self.rank :], sound

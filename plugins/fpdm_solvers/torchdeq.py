@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import torch
@@ -35,7 +36,8 @@ class TorchdeqSolver(FixedPointSolver):
     So it is differentiable (torchdeq detaches what it returns itself), one evaluation is one plain
     step, and a point that torchdeq makes non-finite is replaced by the last image before it.
     torchdeq sees the state as rows in float32 or wider and is told never to stop; the count and
-    the tolerance are kept here. Evaluations that it leaves over are spent on plain steps.
+    the tolerance are kept here. Evaluations that it leaves over, also when it fails on a singular
+    system, are spent on plain steps.
     """
 
     extra: ClassVar[int] = 0
@@ -62,7 +64,7 @@ class TorchdeqSolver(FixedPointSolver):
 
         def on_rows(z: Tensor) -> Tensor:
             nonlocal value
-            asked = ~monitor.converged & z.isfinite().all(dim=1)
+            asked = ~monitor.converged & batch.finite(z.detach().to(x0.dtype))
             z = batch.select(asked, z, value)
             with saved_tensors_hooks(_same, _same):  # but f saves what it needs as it is
                 image = batch.rows(monitor(z.reshape(x0.shape).to(x0.dtype))).to(z.dtype)
@@ -71,15 +73,15 @@ class TorchdeqSolver(FixedPointSolver):
                 raise _Finished
             return image
 
-        try:
+        with suppress(_Finished):
             if evals >= self.least and len(value):
                 options = {"max_iter": evals - self.extra, "tol": 0.0, "return_final": True}
-                with saved_tensors_hooks(torch.clone, _same):  # torchdeq overwrites its buffers
+                # torchdeq overwrites its buffers; and one singular system ends its solve for all
+                singular = torch.linalg.LinAlgError  # type: ignore[attr-defined]
+                with saved_tensors_hooks(torch.clone, _same), suppress(singular):
                     self.run(on_rows, value, **options)
             while monitor.count < evals:
                 on_rows(value)
-        except _Finished:
-            pass
         return monitor.solution(value.reshape(x0.shape).to(x0.dtype))
 
 
@@ -125,12 +127,15 @@ class TorchdeqAnderson(TorchdeqSolver):
         """Call `anderson_solver`."""
         from torchdeq.solver.anderson import anderson_solver
 
-        anderson_solver(f, z0, m=self.memory, lam=self.ridge, tau=self.tau, **options)
+        memory = min(self.memory, options["max_iter"])
+        anderson_solver(f, z0, m=memory, lam=self.ridge, tau=self.tau, **options)
 
 
 @frozen
 class TorchdeqBroyden(TorchdeqSolver):
     """torchdeq's Broyden method, without line search.
+
+    Past convergence it divides by zero: the value is kept, but gradients through it are lost.
 
     Args:
         rank: updates of the inverse Jacobian that are kept; None keeps all.
