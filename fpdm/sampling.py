@@ -179,9 +179,13 @@ def sample(
     )
     solving = None
     if layer is not None:
-        policy = chosen.get("allocation", plugins.resolve("allocation", "constant"))
+        policy = "constant" if allocation is None else allocation
         solving = _Solving(
-            Allocator(policy, budget=iterations, steps=len(scheduler.timesteps)),
+            Allocator(
+                plugins.resolve("allocation", policy),
+                budget=iterations,
+                steps=len(scheduler.timesteps),
+            ),
             chosen.get("init", layer.init),
             chosen.get("solver", layer.solver),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from diffusers.configuration_utils import register_to_config
@@ -88,12 +88,18 @@ class FlowScheduler(FlowMatchEulerDiscreteScheduler):
 
     `x_t = (1 - t) x0 + t noise` with t from 1 to 1 / steps in equal strides; the timestep that the
     network sees is 1000 t. Source: Lipman et al., Flow matching for generative modeling, 2023.
+
+    Args:
+        num_train_timesteps: timesteps of the process.
+        shift: `shift * t / (1 + (shift - 1) * t)` in place of t; above 1 for large images.
     """
 
+    _compatibles: ClassVar[list[str]] = ["FlowMatchEulerDiscreteScheduler"]  # whose config it has
+
     @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(self, num_train_timesteps: int = TRAIN_TIMESTEPS) -> None:
+    def __init__(self, num_train_timesteps: int = TRAIN_TIMESTEPS, shift: float = 1.0) -> None:
         FlowMatchEulerDiscreteScheduler.__init__(
-            self, num_train_timesteps=num_train_timesteps, shift=1.0
+            self, num_train_timesteps=num_train_timesteps, shift=shift
         )
 
     def set_timesteps(

@@ -1,5 +1,7 @@
 """Noising and sampling follow the equations, written out here in float64."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from fpdm.diffusion import PREDICTIONS, Diffusion
 from fpdm.errors import InvalidValueError
-from fpdm.schedulers import even_timesteps
+from fpdm.schedulers import FlowScheduler, even_timesteps
 from fpdm.testing.strategies import seeds
 
 ALPHAS = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
@@ -164,6 +166,27 @@ def test_flow_takes_euler_steps_from_noise_to_image(steps):
     for i in range(steps):
         y = y + toy(1000 * (1 - i / steps), y) / steps
     assert np.abs(ours - y).max() <= 1e-5 * np.abs(y).max()
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_a_saved_scheduler_is_loaded_as_it_was_and_without_remarks(
+    prediction, sampler, tmp_path, caplog
+):
+    logging.getLogger("diffusers.configuration_utils").addHandler(caplog.handler)
+    scheduler = Diffusion(prediction).scheduler(sampler)
+    scheduler.save_pretrained(tmp_path)
+    loaded = type(scheduler).from_pretrained(tmp_path)
+    assert dict(loaded.config) == dict(scheduler.config)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+def test_flow_timesteps_may_be_shifted_towards_the_noise(shift):
+    scheduler = FlowScheduler(shift=shift)
+    scheduler.set_timesteps(5)
+    even = torch.tensor([1.0, 0.8, 0.6, 0.4, 0.2])
+    torch.testing.assert_close(scheduler.timesteps, 1000 * shift * even / (1 + (shift - 1) * even))
 
 
 @pytest.mark.parametrize(
