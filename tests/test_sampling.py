@@ -143,16 +143,20 @@ def test_extrapolation_goes_half_a_step_further():
 
 
 @pytest.mark.parametrize("init", INITS)
-def test_a_strategy_sees_no_more_history_than_it_asked_for(init):
-    seen = []
+def test_a_run_keeps_and_a_strategy_sees_no_more_history_than_it_asked_for(init):
+    seen, kept, model = [], [], tiny()
+    model.register_forward_pre_hook(
+        lambda _, __, call: kept.append(len(call["history"])), with_kwargs=True
+    )
 
     class Watched(type(fpdm.init(init))):
         def initial(self, features, history):
             seen.append(len(history))
             return super().initial(features, history)
 
-    draw(pipeline(), init=Watched())
+    draw(pipeline(model), init=Watched())
     lookback = Watched.lookback
+    assert kept == [min(step, max(lookback, 1)) for step in range(4)]
     assert seen == [min(step, lookback) for step in range(4)]
 
 
