@@ -71,7 +71,7 @@ def apportion(
     check_whole("minimum", minimum, minimum=0)
     weights = list(weights)
     if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
-        raise InvalidValueError(f"weights={list(weights)}: must be finite numbers ≥ 0.")
+        raise InvalidValueError(f"weights={weights}: must be finite numbers ≥ 0.")
     if not weights or budget < minimum * len(weights):
         raise BudgetError(
             f"budget={budget} cannot give {len(weights)} timesteps {minimum} iteration each. "

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-import fpdm.models
+import fpdm.models  # diffusers loads the components of modules already imported, and no others
 import fpdm.schedulers  # noqa: F401
-from fpdm import plugins
 from fpdm.checks import check_choice, check_whole
 from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
@@ -107,10 +106,6 @@ class FPDMPipeline(DiffusionPipeline):
         check_choice("output_type", output_type, choices=OUTPUT_TYPES)
         labels = self._check_labels(class_labels)
         steps, budget = self._spread(budget, num_inference_steps)
-        chosen = {
-            kind: None if spec is None else plugins.resolve(kind, spec)
-            for kind, spec in (("solver", solver), ("allocation", allocation), ("init", init))
-        }
         config = self.model.config
         shape = (len(labels), config["in_channels"], config["sample_size"], config["sample_size"])
         self.scheduler.set_timesteps(steps, device=self.device)
@@ -124,9 +119,11 @@ class FPDMPipeline(DiffusionPipeline):
             latents,
             labels,
             budget=budget,
+            allocation=allocation,
+            init=init,
+            solver=solver,
             guidance_scale=guidance_scale,
             generator=generator,
-            **chosen,
         )
         with self.progress_bar(total=steps) as bar:
             seen = []

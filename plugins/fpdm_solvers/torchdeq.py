@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from attrs import field, frozen
+from attrs.validators import optional
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
@@ -145,12 +146,7 @@ class TorchdeqBroyden(TorchdeqSolver):
     extra: ClassVar[int] = 1
     least: ClassVar[int] = 2
 
-    rank: int | None = field(default=None)
-
-    @rank.validator
-    def _check_rank(self, attribute: Any, value: int | None) -> None:
-        if value is not None:
-            whole(minimum=1)(self, attribute, value)
+    rank: int | None = field(default=None, validator=optional(whole(minimum=1)))
 
     def run(self, f: Rows, z0: Tensor, **options: Any) -> None:
         """Call `broyden_solver`."""
