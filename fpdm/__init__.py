@@ -14,6 +14,7 @@ from fpdm.layer import FixedPointLayer
 from fpdm.plugins import allocation, gradient, init, solver
 from fpdm.sampling import sample
 from fpdm.solution import Solution, Status
+from fpdm.tracing import trace
 
 if TYPE_CHECKING:
     from fpdm.models import DiT, FPDiT
@@ -48,6 +49,7 @@ __all__ = [
     "init",
     "sample",
     "solver",
+    "trace",
 ]
 
 _LAZY = {  # what needs diffusers loads when it is first used

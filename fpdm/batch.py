@@ -1,22 +1,60 @@
 """Arithmetic on a batch of independent samples: the first dimension is the batch.
 
-Sums run over everything but the batch: norms in float64, which no square of a float32 leaves,
-inner products in float32 or wider, whatever the dtype of the state.
+A number per sample is (B,); a scalar state is a batch of one. Norms hold at every scale that the
+state can have: no square leaves its range.
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import torch
+from attrs import frozen
 from torch import Tensor
+
+CACHED = 2**18
+"""Elements that a processor holds in its caches in float64."""
+
+
+@frozen
+class Layout:
+    """How the samples of a batch lie in memory, so that a state is seen as rows without a copy.
+
+    Attributes:
+        shape: of the state, (B, ...).
+        order: its dimensions from the outermost in memory to the innermost, the batch first.
+    """
+
+    shape: torch.Size
+    order: tuple[int, ...]
+
+    @classmethod
+    def of(cls, z: Tensor) -> Layout:
+        """The layout of a state, (B, ...)."""
+        inner = sorted(range(1, z.dim()), key=z.stride, reverse=True)
+        return cls(z.shape, (0, *inner) if z.dim() else ())
+
+    def rows(self, z: Tensor) -> Tensor:
+        """One row per sample: (B, ...) → (B, D)."""
+        size = self.shape[0] if self.shape else 1
+        return z.permute(self.order).reshape(size, math.prod(self.shape[1:]))
+
+    def state(self, rows: Tensor) -> Tensor:
+        """The way back: (B, D) → (B, ...), laid out as the state was."""
+        lying = rows.reshape([self.shape[dim] for dim in self.order])
+        return lying.permute([self.order.index(dim) for dim in range(len(self.order))])
+
+
+def arrange(z: Tensor, *, like: Tensor) -> Tensor:
+    """`z` in the memory format of `like`, a state of the same shape."""
+    wanted = torch.empty_like(like, device="meta").stride()
+    return z if z.stride() == wanted else torch.empty_like(like).copy_(z)
 
 
 def rows(z: Tensor) -> Tensor:
-    """One row per sample: (B, ...) → (B, D); (B,) → (B, 1); a scalar is a batch of one."""
-    if z.dim() == 0:
-        return z.reshape(1, 1)
-    return z.reshape(z.shape[0], math.prod(z.shape[1:]))
+    """One row per sample, elements in logical order: (B, ...) → (B, D)."""
+    return z.reshape(z.shape[0] if z.dim() else 1, math.prod(z.shape[1:]))
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
@@ -24,29 +62,41 @@ def wide(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def norm(z: Tensor) -> Tensor:
-    """The Euclidean norm of each sample: (B, ...) → (B,), float64 (float32 on MPS)."""
-    dtype = torch.float32 if z.device.type == "mps" else torch.float64
-    return torch.linalg.vector_norm(rows(z), dim=1, dtype=dtype)
+def widest(device: torch.device) -> torch.dtype:
+    """float64, or float32 on a device that has nothing wider."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def finite(z: Tensor) -> Tensor:
-    """Whether all of a sample is finite: (B, ...) → (B,)."""
-    return rows(z).isfinite().all(dim=1)
+    """Whether a sample is finite, together with its sum: (B, ...) → (B,)."""
+    return Layout.of(z).rows(z).sum(dim=1, dtype=wide(z.dtype)).isfinite()
 
 
-def dot(a: Tensor, b: Tensor) -> Tensor:
-    """The inner product of each sample of `a` with its partner in `b`: (B, ...) → (B,)."""
-    dtype = wide(a.dtype)
-    return (rows(a).to(dtype) * rows(b).to(dtype)).sum(dim=1)
+def norm(z: Tensor) -> Tensor:
+    """The Euclidean norm of each sample: (B, ...) → (B,), float64 (float32 on MPS)."""
+    flat, precise = Layout.of(z).rows(z), widest(z.device)
+    parts = [flat]
+    if z.device.type == "cpu":  # which makes a wide copy, and is fast where that stays in cache
+        parts = list(flat.split(max(1, CACHED // max(1, flat.shape[1]))))
+    return torch.cat([torch.linalg.vector_norm(part, dim=1, dtype=precise) for part in parts])
 
 
-def spread(coefficient: Tensor, like: Tensor) -> Tensor:
-    """A number per sample, (B,), shaped and typed to multiply the state `like`, (B, ...)."""
-    coefficient = coefficient.reshape(-1, *[1] * (like.dim() - 1)) if like.dim() else coefficient[0]
-    return coefficient if coefficient.dtype == torch.bool else coefficient.to(like.dtype)
+def spread(number: Tensor, like: Tensor) -> Tensor:
+    """A number per sample, (B,), shaped to meet the state `like`, (B, ...)."""
+    return number.reshape(-1, *[1] * (like.dim() - 1)) if like.dim() else number[0]
 
 
 def select(mask: Tensor, chosen: Tensor, other: Tensor) -> Tensor:
-    """`chosen` for the samples where `mask`, (B,), holds, `other` for the rest."""
+    """`chosen` for the samples where `mask`, (B,), holds, `other` for the rest.
+
+    On the CPU, where to look at the mask is to wait for nothing, one of the two is returned as it
+    is if it is chosen for all.
+    """
+    if mask.device.type == "cpu":
+        with suppress(RuntimeError):  # under a transform of torch.func there is nothing to look at
+            seen = mask.numpy()
+            if seen.all():
+                return chosen
+            if not seen.any():
+                return other
     return torch.where(spread(mask, chosen), chosen, other)

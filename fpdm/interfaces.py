@@ -34,6 +34,11 @@ class FixedPointSolver(ABC):
     name: ClassVar[str]
     """The name under which the solver is looked up."""
 
+    carry: bool = False
+    """Whether a solution carries the state with which the next timestep's solve goes on. A solver
+    that can do so makes this an option; its `solve` then takes the `carry` of the solution before.
+    """
+
     @abstractmethod
     def solve(
         self,

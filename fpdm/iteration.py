@@ -4,23 +4,65 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
+from attrs import evolve, frozen
 from torch import Tensor
 
 from fpdm import batch
 from fpdm.checks import check_real, check_whole
 from fpdm.counting import Counted
+from fpdm.errors import InvalidValueError
 from fpdm.interfaces import FixedPointSolver
 from fpdm.solution import Solution, Status
+
+PATIENCE = 10
+"""Evaluations without a lower residual after which a sample is said to stagnate."""
+
+
+@frozen(eq=False)
+class Evaluation:
+    """One call of `f`. What can be measured of it is measured when it is first asked for.
+
+    Attributes:
+        z: where it was made, (B, ...).
+        image: `f(z)`, (B, ...).
+    """
+
+    z: Tensor
+    image: Tensor
+
+    @cached_property
+    def difference(self) -> Tensor:
+        """`f(z) - z` in float32 or wider, (B, ...)."""
+        wide = batch.wide(self.z.dtype)
+        return self.image.to(wide) - self.z.to(wide)
+
+    @cached_property
+    def gap(self) -> Tensor:
+        """The absolute residual, `‖f(z) - z‖`, (B,)."""
+        return batch.norm(self.difference.detach()).nan_to_num(nan=torch.inf)
+
+    @cached_property
+    def residual(self) -> Tensor:
+        """The relative residual, `‖f(z) - z‖ / ‖f(z)‖`, (B,)."""
+        return relative(self.gap, self.image)
+
+
+def relative(gap: Tensor, image: Tensor) -> Tensor:
+    """`gap / ‖image‖` for each sample; (B,), image (B, ...)."""
+    size = batch.norm(image.detach()).clamp_min(torch.finfo(gap.dtype).tiny)
+    return (gap / size).nan_to_num(nan=torch.inf, posinf=torch.inf)
 
 
 class Monitor(Counted):
     """`f` under watch: counted, with the residual of each sample, and safe from inf and NaN.
 
-    A sample whose image is not finite is answered with the point that was asked about, from then
-    on and for ever: to the solver it looks solved, and it touches no other sample.
+    A sample is over once its image was not finite, or its residual has reached `tol`. From then on
+    and for ever it is answered with the point that was asked about: to the solver it looks solved,
+    and it touches no other sample. Nothing waits for the device.
 
     Args:
         f: maps a tensor to one of its own shape and dtype.
@@ -29,10 +71,13 @@ class Monitor(Counted):
         tol: the relative residual at which a sample is converged and its record closed.
 
     Attributes:
-        gap: `‖f(z) - z‖` of each sample at its last open evaluation; (B,).
+        gap: `‖f(z) - z‖` of each sample at its last noted evaluation; (B,).
         residual: the same relative to `‖f(z)‖`; (B,).
+        best: the smallest `gap` so far; (B,).
         finite: whether every image of the sample was finite; (B,).
         converged: whether the sample's residual has reached `tol`; (B,).
+        answered: whether the last image counts: the sample was not over, and is finite; (B,).
+        idle: with `tol`, the evaluations since `best` was found; (B,).
     """
 
     def __init__(
@@ -45,38 +90,59 @@ class Monitor(Counted):
     ) -> None:
         super().__init__(f, granted=check_whole("evals", granted, minimum=0))
         self.tol = None if tol is None else check_real("tol", tol, above=0)
-        self.gap = torch.full_like(batch.norm(x0.detach()), torch.inf)
-        self.residual = self.gap
+        samples = x0.shape[0] if x0.dim() else 1
+        self.gap = x0.new_full((samples,), torch.inf, dtype=batch.widest(x0.device))
+        self.residual = self.best = self.gap
         self.finite = torch.ones_like(self.gap, dtype=torch.bool)
         self.converged = ~self.finite
+        self.answered = self.finite
+        self.idle = torch.zeros_like(self.gap, dtype=torch.int64)
+
+    @property
+    def going(self) -> Tensor:
+        """Which samples are not over; (B,)."""
+        return self.finite & ~self.converged
 
     def __call__(self, z: Tensor) -> Tensor:
-        """Evaluate `f(z)`, note the residuals, and keep what is not finite out of the answer."""
-        image = super().__call__(z)
-        with torch.no_grad():
-            wide = batch.wide(z.dtype)
-            gap = batch.norm(image.to(wide) - z.to(wide)).nan_to_num(nan=torch.inf)
-            size = batch.norm(image)
-            self.finite = self.finite & (size.isfinite() | self.converged)
-            size = size.clamp_min(torch.finfo(size.dtype).tiny)
-            open_ = self.finite & ~self.converged
-            self.gap = torch.where(open_, gap, self.gap)
-            self.residual = torch.where(open_, gap / size, self.residual)
-            if self.tol is not None:
-                self.converged = self.converged | (open_ & (self.residual <= self.tol))
-        return batch.select(self.finite, image, z)
+        """Evaluate `f(z)`, note the residuals, and return the answer."""
+        evaluation = self.look(z)
+        self.note(evaluation)
+        return evaluation.image
 
-    def solution(self, value: Tensor, residual: Tensor | None = None) -> Solution:
+    def look(self, z: Tensor) -> Evaluation:
+        """Evaluate `f(z)`, without a note of the residuals."""
+        image = super().__call__(z)
+        self.answered = batch.finite(image.detach()) & self.going
+        self.finite = self.answered | self.converged
+        return Evaluation(z, batch.select(self.answered, image, z))
+
+    def note(self, evaluation: Evaluation) -> None:
+        """Note the absolute residual of the last look, and with a tolerance the relative one."""
+        self.gap = torch.where(self.answered, evaluation.gap, self.gap)
+        if self.tol is not None:
+            self.residual = torch.where(self.answered, evaluation.residual, self.residual)
+            self.converged = self.converged | (self.answered & (self.residual <= self.tol))
+            self.idle = torch.where(self.gap < self.best, 0, self.idle + 1)
+        self.best = torch.minimum(self.best, self.gap)
+
+    def solution(self, value: Tensor, gap: Tensor, residual: Tensor) -> Solution:
         """The `Solution` that reports `value` together with what was seen on the way.
 
         Args:
             value: the approximation, (B, ...).
-            residual: of the evaluation it was made from, (B,); None is the last.
+            gap: the absolute residual of the evaluation that it was made from, (B,).
+            residual: the relative one.
         """
-        residual = self.residual if residual is None else residual
-        status = torch.where(self.converged, int(Status.CONVERGED), int(Status.BUDGET_SPENT))
+        status = torch.where(self.idle >= PATIENCE, int(Status.STAGNATED), int(Status.BUDGET_SPENT))
+        status = torch.where(self.converged, int(Status.CONVERGED), status)
         status = torch.where(self.finite, status, int(Status.NON_FINITE))
-        return Solution(value=value, evals=self.count, residual=residual, status=status)
+        return Solution(
+            value=value,
+            evals=self.count,
+            residual=residual,
+            absolute_residual=gap,
+            status=status,
+        )
 
 
 class IterativeSolver(FixedPointSolver):
@@ -111,13 +177,22 @@ class IterativeSolver(FixedPointSolver):
 
     @abstractmethod
     def advance(self, z: Tensor, image: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Return the next iterate and the next state.
+        """Return the next iterate and the next state, which may use up the last one.
 
         Args:
             z: the current iterate, (B, ...).
             image: `f(z)`, finite; for a sample that is over, `z` itself.
             state: what `start` or the last `advance` returned.
         """
+
+    def step(self, evaluation: Evaluation, state: Any) -> tuple[Tensor, Any]:
+        """`advance`, for a solver that also wants what was measured of the evaluation."""
+        return self.advance(evaluation.z, evaluation.image, state)
+
+    def resume(self, z0: Tensor, carry: Any) -> Any:
+        """Return the state before the first evaluation, going on from that of an earlier solve."""
+        del z0, carry
+        raise InvalidValueError(f"carry: {type(self).__name__} cannot go on from an earlier solve.")
 
     def solve(
         self,
@@ -126,25 +201,46 @@ class IterativeSolver(FixedPointSolver):
         *,
         evals: int,
         tol: float | None = None,
+        carry: Any = None,
     ) -> Solution:
-        """Run the loop; see [`FixedPointSolver.solve`][fpdm.FixedPointSolver.solve]."""
+        """Run the loop; see [`FixedPointSolver.solve`][fpdm.FixedPointSolver.solve].
+
+        Args:
+            f: likewise.
+            x0: likewise.
+            evals: likewise.
+            tol: likewise.
+            carry: of the solution of an earlier solve; None begins afresh.
+        """
         monitor = Monitor(f, x0, granted=evals, tol=tol)
+        state = self.start(x0) if carry is None else self.resume(x0, carry)
         z = value = x0
-        state = self.start(x0)
-        best, residual = monitor.gap, monitor.residual
-        for _ in range(evals):
-            frozen = monitor.converged
-            image = monitor(z)
-            proposal, state = self.advance(z, image, state)
-            if proposal is not image:  # an extrapolation may overflow; the image is finite
-                proposal = batch.select(batch.finite(proposal.detach()), proposal, image)
-            z = proposal if tol is None else batch.select(frozen, z, proposal)
-            accepted = monitor.finite & ~frozen
+        gap = residual = monitor.gap
+        for left in reversed(range(evals)):
+            best = monitor.best
+            evaluation = monitor.look(z)
+            if self.keeps_best or tol is not None or not left:
+                monitor.note(evaluation)
+            chosen = monitor.answered
             if self.keeps_best:
-                accepted = accepted & ((monitor.gap <= best) | monitor.converged)
-                best = torch.minimum(best, monitor.gap)
-            value = batch.select(accepted, image if self.keeps_best else z, value)
-            residual = torch.where(accepted, monitor.residual, residual)
-            if tol is not None and bool((monitor.converged | ~monitor.finite).all()):
+                chosen = chosen & ((monitor.gap <= best) | monitor.converged)
+                value = batch.select(chosen, evaluation.image, value)
+            gap = torch.where(chosen, monitor.gap, gap)
+            if tol is not None:
+                residual = torch.where(chosen, monitor.residual, residual)
+            elif not left:
+                residual = relative(gap, value if self.keeps_best else evaluation.image)
+            if self.keeps_best and not left and not self.carry:
+                break  # nobody would see the next iterate
+            proposal, state = self.step(evaluation, state)
+            if proposal is not evaluation.image:  # which may have overflown
+                sound = monitor.answered & batch.finite(proposal.detach())
+                proposal = batch.select(sound, proposal, evaluation.image)
+            z = proposal
+            if not self.keeps_best:
+                value = z
+            del evaluation, proposal  # their tensors are not wanted while f is at work
+            if tol is not None and not bool(monitor.going.any()):
                 break
-        return monitor.solution(value, residual)
+        solution = monitor.solution(batch.arrange(value, like=x0), gap, residual)
+        return evolve(solution, carry=state) if self.carry else solution

@@ -112,7 +112,9 @@ class FixedPointLayer(nn.Module):
             return solution
         granted = self.evals if evals is None else check_whole("evals", evals, minimum=0)
         counted = Counted(f, granted=granted)
-        solution = solver.solve(counted, z0, evals=granted, tol=tol)
+        carried = history[-1].carry if history and solver.carry else None
+        going_on = {} if carried is None else {"carry": carried}
+        solution = solver.solve(counted, z0, evals=granted, tol=tol, **going_on)
         self._check_count(solver, counted.count, solution.evals if tol is not None else granted)
         return solution
 

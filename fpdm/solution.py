@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 import torch
-from attrs import evolve, field, frozen
+from attrs import Factory, evolve, field, frozen
 from torch import Tensor
+
+from fpdm import batch
 
 
 class Status(enum.IntEnum):
@@ -21,6 +24,15 @@ class Status(enum.IntEnum):
     NON_FINITE = 2
     """`f` gave inf or NaN for this sample; its value is the last finite iterate."""
 
+    STAGNATED = 3
+    """A tolerance was given and not reached, and none of the last ten evaluations brought a lower
+    residual: it is below the rounding of the dtype, or the iteration is not drawn to a fixed point.
+    """
+
+
+def _brief(value: Tensor) -> str:
+    return f"<{tuple(value.shape)} {value.dtype}>"
+
 
 @frozen(eq=False)
 class Solution:
@@ -32,12 +44,24 @@ class Solution:
         residual: `‖f(z) - z‖ / ‖f(z)‖` at the evaluation from which the `value` of each sample was
             made; (B,), float32 or wider, `inf` where no evaluation was made.
         status: one `Status` code per sample; (B,), int64.
+        absolute_residual: `‖f(z) - z‖` there; (B,). If it is not given, `residual * ‖value‖`.
+        trace: the relative residual of every evaluation, (evals, B), where
+            [`fpdm.trace`][fpdm.trace] asked for it; else None.
+        carry: what the solver may go on from at the next timestep; None unless it was told to
+            carry something.
     """
 
-    value: Tensor = field(repr=lambda value: f"<{tuple(value.shape)} {value.dtype}>")
+    value: Tensor = field(repr=_brief)
     evals: int
     residual: Tensor
     status: Tensor
+    absolute_residual: Tensor = field(
+        default=Factory(
+            lambda self: self.residual * batch.norm(self.value.detach()), takes_self=True
+        )
+    )
+    trace: Tensor | None = field(default=None, repr=lambda trace: trace and _brief(trace))
+    carry: Any = field(default=None, repr=False)
 
 
 def join(first: Solution, second: Solution) -> Solution:

@@ -4,108 +4,57 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from attrs import field, frozen
 from torch import Tensor
 
-from fpdm import batch
-from fpdm.checks import real, whole
-from fpdm.iteration import IterativeSolver
-
-
-@frozen(eq=False)
-class Inverse:
-    """The inverse Jacobian `H = -I + Σ u vᵀ` of `g(z) = f(z) - z`, and where it was last used.
-
-    Attributes:
-        z: the last trusted iterate, (B, ...).
-        image: `f(z)` there.
-        size: `‖g(z)‖` there, (B,).
-        accelerated: whether the step from there was more than a plain one, (B,).
-        us: the left vectors, oldest first, up to `rank` of (B, ...).
-        vs: the right vectors.
-    """
-
-    z: Tensor
-    image: Tensor
-    size: Tensor
-    accelerated: Tensor
-    us: tuple[Tensor, ...] = ()
-    vs: tuple[Tensor, ...] = ()
-
-    def correct(self, g: Tensor) -> Tensor:
-        """`(H + I) g`, the part of `H g` that plain iteration lacks."""
-        total = torch.zeros_like(g)
-        for u, v in zip(self.us, self.vs, strict=True):
-            total = total + batch.spread(batch.dot(v, g), g) * u
-        return total
-
-    def transpose_correct(self, s: Tensor) -> Tensor:
-        """`(H + I)ᵀ s`."""
-        total = torch.zeros_like(s)
-        for u, v in zip(self.us, self.vs, strict=True):
-            total = total + batch.spread(batch.dot(u, s), s) * v
-        return total
+from fpdm.checks import flag, real, whole
+from fpdm_solvers.differences import Differences
+from fpdm_solvers.secants import Past, Secants, SecantSolver
 
 
 @frozen
-class Broyden(IterativeSolver):
+class Broyden(SecantSolver):
     """Broyden's good method with limited rank, for each sample on its own.
 
-    Solves `g(z) = f(z) - z = 0` by `z_{k+1} = z_k - H_k g(z_k)` with `H_0 = -I`, so the first step
-    is a plain iteration, and with `s = z_{k+1} - z_k`, `y = g(z_{k+1}) - g(z_k)`,
+    Solves `r(z) = f(z) - z = 0` by `z_{k+1} = z_k - B_k⁻¹ r(z_k)` with `B_0 = -I`, so the first
+    step is a plain iteration, and with `s = z_{k+1} - z_k` and `y = r(z_{k+1}) - r(z_k)`,
 
-        H_{k+1} = H_k + (s - H_k y) (sᵀ H_k) / (sᵀ H_k y)
+        B_{k+1} = B_k + (y - B_k s) sᵀ / sᵀs
 
-    The oldest of `rank` updates gives way to the newest. An update with a vanishing denominator is
-    skipped. A quasi-Newton iterate whose residual grew past `safeguard` times the one before is
-    rejected: `H` learns from it, and the sample goes on from the last iterate it trusted. The
-    evaluation spent on it counts.
+    All updates together are `B = -I + dF N⁻¹ dZᵀ`, N the upper triangle of `dZᵀ dZ`. By Sherman,
+    Morrison and Woodbury, with L the part of `dZᵀ dZ` below the diagonal,
+
+        z_{k+1} = f(z_k) - dF γ,   γ solves (dZᵀ dR + L) γ = dZᵀ r_k
+
+    which is type-I Anderson acceleration but for L. Kept are the `rank` newest updates. A
+    quasi-Newton iterate whose residual grew past `safeguard` times the one before is rejected: that
+    sample takes the plain step in its place, and `B` learns from the rejected one. The evaluation
+    spent on it counts.
 
     Source: Broyden, A class of methods for solving nonlinear simultaneous equations, Math. Comp.
-    19 (1965); the inverse form by Sherman and Morrison.
+    19 (1965). The compact form: Byrd, Nocedal and Schnabel, Representations of quasi-Newton
+    matrices and their use in limited memory methods, Math. Program. 63 (1994).
 
     Args:
-        rank: the number of updates kept, ≥ 1.
+        rank: the number of updates kept, ≥ 1; 2 rank states of memory.
         safeguard: the growth of the residual at which an iterate is rejected, ≥ 1.
+        carry: whether the updates go on to the next timestep.
     """
 
     name: ClassVar[str] = "broyden"
+    forgets: ClassVar[bool] = False
 
     rank: int = field(default=10, validator=whole(minimum=1))
     safeguard: float = field(default=5.0, validator=real(low=1))
+    carry: bool = field(default=False, validator=flag)
 
-    def start(self, z0: Tensor) -> None:
-        """Begin with the identity."""
+    @property
+    def window(self) -> int:
+        """The rank."""
+        return self.rank
 
-    def advance(self, z: Tensor, image: Tensor, state: Inverse | None) -> tuple[Tensor, Inverse]:
-        """Update the inverse with what the last step showed, then take the next."""
-        size = batch.norm((image - z).detach())
-        if state is None:
-            return image, Inverse(z, image, size, torch.zeros_like(size, dtype=torch.bool))
-
-        us, vs, sound = self._update(state, z, image)
-        rejected = state.accelerated & (size > self.safeguard * state.size)
-        z = batch.select(rejected, state.z, z)
-        image = batch.select(rejected, state.image, image)
-        size = torch.where(rejected, state.size, size)
-        stuck = rejected & ~sound  # the same step would come again
-        inverse = Inverse(z, image, size, ~stuck, us, vs)
-        correction = inverse.correct(image - z)
-        return image - batch.select(stuck, torch.zeros_like(correction), correction), inverse
-
-    def _update(
-        self, state: Inverse, z: Tensor, image: Tensor
-    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
-        """The vectors of `H` after the step to `z`, and whether there was something to learn."""
-        s = z - state.z
-        y = (image - z) - (state.image - state.z)
-        v = state.transpose_correct(s) - s
-        u = s + y - state.correct(y)  # s - H y
-        length = batch.norm(v)
-        v = v / batch.spread(torch.where(length > 0, length, 1), v)  # u and v stay near one in size
-        curvature = batch.dot(v, y)
-        sound = curvature.detach().abs() > torch.finfo(curvature.dtype).eps * batch.norm(y.detach())
-        u = u / batch.spread(torch.where(sound, curvature, 1), u)
-        u = batch.select(sound, u, torch.zeros_like(u))
-        return (*state.us, u)[-self.rank :], (*state.vs, v)[-self.rank :], sound
+    def border(self, past: Secants, last: Past, new: Past) -> tuple[Differences, Tensor, Tensor]:
+        """Test with the steps; a row is `sᵀ dF`, the sum of `sᵀ dR` and `sᵀ dZ`."""
+        d_residual = new.difference - last.difference
+        tests = past.tests.push(past.d_images.newest, d_residual)
+        return tests, past.d_images.dots(tests.newest), tests.dots(d_residual)

@@ -1,0 +1,58 @@
+"""What a solve looked like from one evaluation to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from attrs import evolve
+from torch import Tensor
+
+from fpdm import plugins
+from fpdm.interfaces import FixedPointSolver
+from fpdm.iteration import Evaluation
+from fpdm.plugins import Spec
+from fpdm.solution import Solution
+
+
+def trace(
+    solver: Spec | FixedPointSolver,
+    f: Callable[[Tensor], Tensor],
+    x0: Tensor,
+    *,
+    evals: int,
+    tol: float | None = None,
+) -> Solution:
+    """Solve, and note the residual of every evaluation in `Solution.trace`.
+
+    It works with any solver, for it watches `f`. Each evaluation costs two more passes over the
+    state, so sampling does not do it by itself.
+
+    Args:
+        solver: a name, a mapping with options, or an object.
+        f: as in [`FixedPointSolver.solve`][fpdm.FixedPointSolver.solve], and so are the rest.
+        x0: where to start; (B, ...).
+        evals: evaluations granted.
+        tol: a relative residual at which a sample stops.
+
+    Returns:
+        The solution, whose `trace` is the relative residual of each evaluation made, (evals, B), in
+        their order; `inf` where an image was not finite.
+
+    Examples:
+        >>> import torch, fpdm
+        >>> solution = fpdm.trace("anderson", lambda z: z.cos(), torch.zeros(1), evals=6)
+        >>> [f"{residual:.0e}" for residual in solution.trace[:, 0].tolist()]
+        ['1e+00', '9e-01', '1e-01', '2e-03', '1e-04', '1e-05']
+    """
+    residuals: list[Tensor] = []
+
+    def watched(z: Tensor) -> Tensor:
+        image = f(z)
+        if image.shape == z.shape:  # otherwise the solver says what is wrong
+            residuals.append(Evaluation(z.detach(), image.detach()).residual)
+        return image
+
+    solution = plugins.resolve("solver", solver).solve(watched, x0, evals=evals, tol=tol)
+    rows = torch.stack(residuals) if residuals else solution.residual[None][:0]
+    return evolve(solution, trace=rows)

@@ -1,0 +1,219 @@
+"""What Anderson acceleration and Broyden's method have in common: steps along past secants."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from attrs import evolve, frozen
+from torch import Tensor
+from torch.nn import functional
+
+from fpdm import batch
+from fpdm.batch import Layout
+from fpdm.errors import InvalidValueError
+from fpdm.iteration import Evaluation, IterativeSolver
+from fpdm_solvers.differences import Differences
+
+
+@frozen(eq=False)
+class Past:
+    """An evaluation, the states as rows.
+
+    Attributes:
+        image: `f(z)`, (B, D).
+        difference: `f(z) - z`, (B, D).
+        gap: its norm, (B,).
+    """
+
+    image: Tensor
+    difference: Tensor
+    gap: Tensor
+
+
+@frozen(eq=False)
+class Secants:
+    """What a secant method remembers, the states as rows in float32 or wider.
+
+    Attributes:
+        layout: of the state.
+        dtype: of the state.
+        last: the last evaluation; None before the first.
+        accelerated: whether the iterate made from it was more than a plain one, (B,).
+        d_images: differences of successive images, the columns of dF.
+        tests: the vectors with which the secant equations are multiplied, the columns of T.
+        matrix: of the equations, Tᵀ dR or what stands in for it, (B, m, m).
+        lengths: of the tests, (B, m).
+        known: which differences a sample has not forgotten, (B, m).
+    """
+
+    layout: Layout
+    dtype: torch.dtype
+    last: Past | None
+    accelerated: Tensor
+    d_images: Differences
+    tests: Differences
+    matrix: Tensor
+    lengths: Tensor
+    known: Tensor
+
+
+class SecantSolver(IterativeSolver):
+    """Iterates `z_{k+1} = f(z_k) - dF γ` with `γ` from a small linear system for each sample.
+
+    With the differences `dZ`, `dF` and `dR = dF - dZ` of the last iterates, images and residuals
+    `r = f(z) - z`, a method is its choice of test vectors T and of the matrix in
+
+        M γ = Tᵀ r_k
+
+    where `M = Tᵀ dR` makes the extrapolated residual orthogonal to all of T. A row and a column of
+    M are computed per evaluation.
+
+    An iterate with `γ ≠ 0` whose residual grew past `safeguard` times the one before is rejected:
+    that sample takes the plain step in its place. The evaluation spent on it counts.
+    """
+
+    safeguard: float
+
+    forgets: ClassVar[bool]
+    """Whether a rejection empties the sample's memory, or stays in it as one more secant."""
+
+    @property
+    def shift(self) -> float:
+        """What is added to the diagonal of M, relative to the squared lengths of the tests."""
+        return 0.0
+
+    @property
+    @abstractmethod
+    def window(self) -> int:
+        """How many differences are kept."""
+
+    @abstractmethod
+    def border(self, past: Secants, last: Past, new: Past) -> tuple[Differences, Tensor, Tensor]:
+        """Return T with its newest column, and the newest row and column of M.
+
+        Args:
+            past: with the newest difference in `d_images`, but in nothing else.
+            last: the evaluation from which the newest differences are taken.
+            new: the evaluation to which they are taken.
+
+        Returns:
+            T, and (B, m) twice.
+        """
+
+    def mix(self, past: Secants, new: Past, gamma: Tensor) -> Tensor:
+        """Return the next iterate, `f(z_k) - dF γ`; (B, D).
+
+        Args:
+            past: with all of the newest evaluation.
+            new: that evaluation.
+            gamma: (B, m).
+        """
+        return past.d_images.subtract(new.image, gamma)
+
+    def start(self, z0: Tensor) -> Secants:
+        """Begin without a past."""
+        window, layout = self.window, Layout.of(z0)
+        empty = z0.new_empty(len(layout.rows(z0)), 0, dtype=batch.wide(z0.dtype))
+        return Secants(
+            layout=layout,
+            dtype=z0.dtype,
+            last=None,
+            accelerated=torch.zeros(len(empty), dtype=torch.bool, device=empty.device),
+            d_images=Differences(window),
+            tests=Differences(window),
+            matrix=empty[:, :, None].expand(-1, 0, 0),
+            lengths=empty,
+            known=empty.bool(),
+        )
+
+    def resume(self, z0: Tensor, carry: Any) -> Secants:
+        """Begin with the differences of an earlier solve; it may have been of another `f`."""
+        fresh = self.start(z0)
+        if not isinstance(carry, Secants) or _kind(carry) != _kind(fresh):
+            raise InvalidValueError(
+                f"carry: {type(self).__name__} needs what it carried itself, with the same options "
+                f"and for states of shape {tuple(z0.shape)}."
+            )
+        return evolve(
+            carry,
+            last=None,
+            accelerated=fresh.accelerated,
+            d_images=carry.d_images.copy(),
+            tests=carry.tests.copy(),
+            matrix=carry.matrix.detach(),
+            lengths=carry.lengths.detach(),
+        )
+
+    def advance(self, z: Tensor, image: Tensor, state: Secants) -> tuple[Tensor, Secants]:
+        """Remember the newest differences, then step along them."""
+        return self.step(Evaluation(z, image), state)
+
+    def step(self, evaluation: Evaluation, state: Secants) -> tuple[Tensor, Secants]:
+        """The same, with what was measured."""
+        image = state.layout.rows(evaluation.image).to(batch.wide(evaluation.z.dtype))
+        new = Past(
+            image=image,
+            difference=state.layout.rows(evaluation.difference),
+            gap=evaluation.gap,
+        )
+        last, rejected = state.last, torch.zeros_like(state.accelerated)
+        if last is not None:
+            rejected = state.accelerated & (new.gap > self.safeguard * last.gap)
+            state = self._learn(state, last, new, rejected)
+        gamma = self._solve(state, new)
+        accelerated = (gamma.detach() != 0).any(dim=1) & ~rejected
+        state = evolve(state, last=new, accelerated=accelerated)
+        proposal = self.mix(state, new, gamma)
+        if proposal is image:  # nothing to go by yet: a plain step
+            return evaluation.image, state
+        if last is not None:
+            proposal = batch.select(rejected, last.image, proposal)
+        return state.layout.state(proposal.to(evaluation.z.dtype)), state
+
+    def _learn(self, past: Secants, last: Past, new: Past, rejected: Tensor) -> Secants:
+        """Take in the differences to the last evaluation."""
+        past = evolve(past, d_images=past.d_images.push(new.image, last.image))
+        tests, row, column = self.border(past, last, new)
+        slot, length = tests.slot, torch.linalg.vector_norm(tests.newest, dim=1)
+        known = _put(past.known, slot, length > 0)
+        if self.forgets:
+            known = known & ~rejected[:, None]
+        grown = len(tests) - past.matrix.shape[1]
+        matrix = functional.pad(past.matrix, (0, grown, 0, grown)).clone()
+        matrix[:, slot, :] = row
+        matrix[:, :, slot] = column
+        return evolve(
+            past,
+            tests=tests,
+            matrix=matrix,
+            lengths=_put(past.lengths, slot, length),
+            known=known,
+        )
+
+    def _solve(self, past: Secants, new: Past) -> Tensor:
+        """`γ`, from equations of unit tests; (B, m), zero where a sample cannot be solved."""
+        if not len(past.tests):
+            return past.lengths
+        precise = new.gap.dtype
+        known = past.known & past.lengths.isfinite()
+        scale = torch.where(known, 1 / torch.where(known, past.lengths, 1), 0).to(precise)
+        pairs = known[:, :, None] & known[:, None, :]
+        matrix = torch.where(pairs, past.matrix, 0).to(precise)
+        matrix = scale[:, :, None] * matrix * scale[:, None, :]
+        matrix = matrix + torch.where(known, self.shift, 1.0).to(precise).diag_embed()
+        against = torch.where(known, past.tests.dots(new.difference), 0).to(precise)
+        solved, _ = torch.linalg.solve_ex(matrix, (scale * against)[:, :, None])
+        gamma = scale * solved[:, :, 0]
+        return torch.where(gamma.isfinite().all(dim=1, keepdim=True), gamma, 0)
+
+
+def _kind(past: Secants) -> tuple[object, ...]:
+    """What has to agree so that one solve can go on from another."""
+    return past.layout, past.dtype, past.d_images.size, past.lengths.device
+
+
+def _put(table: Tensor, slot: int, column: Tensor) -> Tensor:
+    """A table, (B, m), with `column`, (B,), in a slot, or after the last one."""
+    return torch.cat([table[:, :slot], column[:, None], table[:, slot + 1 :]], dim=1)
