@@ -1,5 +1,56 @@
-"""Problems with known answers, and Hypothesis strategies that draw them, for tests of plugins."""
+"""The conformance kit: what a plugin must keep, as tests that run in one line.
+
+    from fpdm.testing import check_solver
+
+    def test_my_solver_keeps_the_contract():
+        check_solver(MySolver)
+
+`check_solver`, `check_allocation`, `check_init` and `check_gradient` need hypothesis. Beside them
+are problems with known answers, and in `fpdm.testing.strategies` what draws them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from fpdm.testing.problems import Problem, affine, cosine, network
 
-__all__ = ["Problem", "affine", "cosine", "network"]
+if TYPE_CHECKING:
+    from fpdm.testing.allocations import check_allocation
+    from fpdm.testing.gradients import check_gradient
+    from fpdm.testing.inits import check_init
+    from fpdm.testing.solvers import check_solver
+
+__all__ = [
+    "Problem",
+    "affine",
+    "check_allocation",
+    "check_gradient",
+    "check_init",
+    "check_solver",
+    "cosine",
+    "network",
+]
+
+_LAZY = {  # what needs hypothesis loads when it is first used
+    "check_allocation": "fpdm.testing.allocations",
+    "check_gradient": "fpdm.testing.gradients",
+    "check_init": "fpdm.testing.inits",
+    "check_solver": "fpdm.testing.solvers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'fpdm.testing' has no attribute {name!r}")
+    try:
+        return getattr(import_module(_LAZY[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        from fpdm.errors import MissingDependencyError
+
+        raise MissingDependencyError(
+            f"{name} needs hypothesis. Install it with: pip install hypothesis"
+        ) from error

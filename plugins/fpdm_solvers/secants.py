@@ -204,9 +204,20 @@ class SecantSolver(IterativeSolver):
         matrix = scale[:, :, None] * matrix * scale[:, None, :]
         matrix = matrix + torch.where(known, self.shift, 1.0).to(precise).diag_embed()
         against = torch.where(known, past.tests.dots(new.difference), 0).to(precise)
-        solved, _ = torch.linalg.solve_ex(matrix, (scale * against)[:, :, None])
-        gamma = scale * solved[:, :, 0]
+        gamma = scale * _solve(matrix, scale * against)
         return torch.where(gamma.isfinite().all(dim=1, keepdim=True), gamma, 0)
+
+
+def _solve(matrix: Tensor, right: Tensor) -> Tensor:
+    """`matrix⁻¹ right`, (B, m, m) and (B, m); not finite where a matrix is singular.
+
+    `torch.linalg.solve_ex` is this too, but waits to check its pivots.
+    """
+    factors, pivots, _ = torch.linalg.lu_factor_ex(matrix)
+    permutation, lower, upper = torch.lu_unpack(factors, pivots)
+    right = permutation.mT @ right[:, :, None]
+    right = torch.linalg.solve_triangular(lower, right, upper=False, unitriangular=True)
+    return torch.linalg.solve_triangular(upper, right, upper=True)[:, :, 0]
 
 
 def _kind(past: Secants) -> tuple[object, ...]:

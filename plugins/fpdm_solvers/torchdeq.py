@@ -66,7 +66,7 @@ class TorchdeqSolver(FixedPointSolver):
         def on_rows(z: Tensor) -> Tensor:
             nonlocal value
             asked = ~monitor.converged & batch.finite(z.detach().to(x0.dtype))
-            z = batch.select(asked, z, value)
+            z = batch.select(asked, z, value).clone()  # torchdeq overwrites its own
             with saved_tensors_hooks(_same, _same):  # but f saves what it needs as it is
                 image = batch.rows(monitor(z.reshape(x0.shape).to(x0.dtype))).to(z.dtype)
             value = image if tol is None else batch.select(asked, image, value)

@@ -1,0 +1,110 @@
+"""The laws of an allocation policy."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fpdm.allocator import Allocator
+from fpdm.interfaces import AllocationPolicy
+from fpdm.solution import Solution, Status
+from fpdm.testing.laws import Law, check, quick
+from fpdm.testing.strategies import affordable
+
+residuals = st.lists(st.floats(0, math.inf, width=32) | st.just(math.nan), min_size=1, max_size=5)
+
+
+def check_allocation(allocation: type[AllocationPolicy] | AllocationPolicy) -> None:
+    """Hold an allocation policy to its contract: exact sums, whole answers, no memory of its own.
+
+    Args:
+        allocation: a class that can be built without arguments, or an object.
+
+    Raises:
+        AssertionError: a law is broken; the message says which.
+    """
+    check(allocation, base=AllocationPolicy, laws=LAWS)
+
+
+def spends_exactly(policy: AllocationPolicy) -> None:
+    """Every budget is spent exactly, with at least one iteration at each timestep."""
+
+    @quick
+    @given(run=affordable(), levels=residuals)
+    def run(run: tuple[int, int], levels: list[float]) -> None:
+        budget, steps = run
+        spent = _spend(policy, budget, steps, levels)
+        assert sum(spent) == budget, f"{sum(spent)} of {budget} were spent."
+        assert min(spent) >= 1, f"A timestep of {spent} got nothing."
+
+    run()
+
+
+def answers_with_a_number(policy: AllocationPolicy) -> None:
+    """The answer is a number, whatever the last timestep reported, also nothing at all."""
+
+    @quick
+    @given(run=affordable(), level=st.floats(0, math.inf, width=32) | st.just(math.nan))
+    def run(run: tuple[int, int], level: float) -> None:
+        budget, steps = run
+        for previous in (None, _solution(level), _solution(level, samples=0)):
+            wish = policy.iterations(
+                step=steps - 1, steps=steps, budget=budget, remaining=budget, previous=previous
+            )
+            assert isinstance(wish, (int, float)), f"{wish!r} is no number."
+            assert not math.isnan(wish), "The answer is NaN."
+
+    run()
+
+
+def remembers_nothing(policy: AllocationPolicy) -> None:
+    """Two runs with the same policy spend the same: it keeps nothing from one to the next."""
+    first = _spend(policy, 100, 12, [0.5, 0.1, 0.01])
+    _spend(policy, 40, 30, [1.0])
+    again = _spend(policy, 100, 12, [0.5, 0.1, 0.01])
+    assert first == again, f"{first} became {again}."
+
+
+def plans_what_it_grants(policy: AllocationPolicy) -> None:
+    """A plan, where the policy has one, is what a run is granted."""
+    if not hasattr(policy, "plan"):
+        return
+
+    @quick
+    @given(run=affordable())
+    def run(run: tuple[int, int]) -> None:
+        budget, steps = run
+        plan = policy.plan(budget=budget, steps=steps)
+        assert tuple(plan) == tuple(_spend(policy, budget, steps, [0.1])), f"{plan}"
+
+    run()
+
+
+LAWS: tuple[Law, ...] = (
+    spends_exactly,
+    answers_with_a_number,
+    remembers_nothing,
+    plans_what_it_grants,
+)
+
+
+def _spend(policy: AllocationPolicy, budget: int, steps: int, levels: list[float]) -> list[int]:
+    allocator = Allocator(policy, budget=budget, steps=steps)
+    spent: list[int] = []
+    previous = None
+    for step in range(steps):
+        spent.append(allocator.next(previous))
+        previous = _solution(levels[step % len(levels)])
+    return spent
+
+
+def _solution(residual: float, samples: int = 3) -> Solution:
+    return Solution(
+        value=torch.zeros(samples, 2),
+        evals=1,
+        residual=torch.full((samples,), residual),
+        status=torch.full((samples,), int(Status.BUDGET_SPENT)),
+    )

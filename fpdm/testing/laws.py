@@ -1,0 +1,53 @@
+"""How a component is held to the laws of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+
+Law = Callable[[Any], None]
+"""A check of a component that raises AssertionError. Its docstring is the law."""
+
+quick = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+"""What the laws run with: a few examples of many kinds, whatever the profile of the test run."""
+
+
+def check(component: Any, *, base: type, laws: Sequence[Law]) -> None:
+    """Hold a component to its laws.
+
+    Args:
+        component: a class that can be built without arguments, or an object.
+        base: the interface it must implement.
+        laws: what must hold.
+
+    Raises:
+        AssertionError: a law is broken; the message says who, which law, and how.
+    """
+    cls = component if isinstance(component, type) else type(component)
+    assert issubclass(cls, base), f"{cls.__name__} is no {base.__name__}."
+    name = getattr(cls, "name", None)
+    assert isinstance(name, str), (
+        f"{cls.__name__} has no name: give it `name: ClassVar[str] = ...`."
+    )
+    assert name, f"{cls.__name__} has an empty name."
+    for law in laws:
+        built = _build(component)
+        try:
+            law(built)
+        except Exception as error:
+            stated = " ".join((law.__doc__ or law.__name__).split())
+            raise AssertionError(f"{built} breaks a law. {stated}\n{error}") from error
+
+
+def _build(component: Any) -> Any:
+    """An object, a fresh one of a class."""
+    if not isinstance(component, type):
+        return component
+    try:
+        return component()
+    except TypeError as error:
+        raise AssertionError(
+            f"{component.__name__} cannot be built without arguments: {error}"
+        ) from error

@@ -1,0 +1,321 @@
+"""The laws of a fixed-point solver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+from fpdm.counting import Counted
+from fpdm.errors import FPDMError, InvalidValueError
+from fpdm.interfaces import FixedPointSolver
+from fpdm.solution import Solution, Status
+from fpdm.testing.laws import Law, check, quick
+from fpdm.testing.problems import Problem, affine, cosine, network
+from fpdm.testing.strategies import dtypes, exact_dtypes, problems, seeds
+
+COUNTS = (0, 1, 2, 3, 5, 10, 50)
+SHAPES = ((), (3,), (1, 5), (0, 4), (2, 0), (2, 3, 4), (2, 3, 4, 2))
+TOLERANCE = {torch.float64: 1e-7, torch.float32: 2e-5, torch.bfloat16: 5e-2}
+WAITS = ("aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::_linalg_check_errors")
+
+
+def check_solver(
+    solver: type[FixedPointSolver] | FixedPointSolver,
+    *,
+    accuracy: float | None = None,
+    may_wait: bool = False,
+) -> None:
+    """Hold a solver to its contract: counting, convergence, isolation, layout, gradients, errors.
+
+    Args:
+        solver: a class that can be built without arguments, or an object with the options to try.
+        accuracy: the relative error that 200 evaluations must reach in float64 on a contraction;
+            None is 1e-7.
+        may_wait: whether to overlook that it waits for the device, as what wraps another library
+            may have to.
+
+    Raises:
+        AssertionError: a law is broken; the message says which.
+
+    Examples:
+        >>> import fpdm
+        >>> from fpdm.testing import check_solver
+        >>> check_solver(type(fpdm.solver("naive")))
+    """
+
+    def converges(built: FixedPointSolver) -> None:
+        """200 evaluations find the fixed point of a contraction, whatever its shape and dtype."""
+        _converges(built, accuracy)
+
+    laws = [law for law in LAWS if not (may_wait and law is waits_for_nothing)]
+    check(solver, base=FixedPointSolver, laws=(converges, *laws))
+
+
+def _converges(solver: FixedPointSolver, accuracy: float | None) -> None:
+    @quick
+    @given(problem=problems(least=0, dtypes=dtypes))
+    def run(problem: Problem) -> None:
+        solution = solver.solve(problem.f, problem.x0, evals=200)
+        dtype = problem.x0.dtype
+        allowed = TOLERANCE[dtype]
+        if accuracy is not None:
+            allowed = max(allowed, accuracy)
+        error = problem.error(solution.value)
+        assert error <= allowed / (1 - problem.factor), f"The error is {error:.1e} in {dtype}."
+
+    run()
+
+
+def counts_exactly(solver: FixedPointSolver) -> None:
+    """Without a tolerance exactly the evaluations granted are made, and stated."""
+
+    @quick
+    @given(problem=problems(least=0, dtypes=dtypes), evals=st.sampled_from(COUNTS))
+    def run(problem: Problem, evals: int) -> None:
+        counted = Counted(problem.f)
+        solution = solver.solve(counted, problem.x0, evals=evals)
+        assert counted.count == evals, f"{counted.count} evaluations were made of {evals}."
+        assert solution.evals == evals, f"{solution.evals} evaluations are stated, not {evals}."
+        _reports_each_sample(solution, problem.x0)
+        assert (solution.status == Status.BUDGET_SPENT).all(), f"status={solution.status}"
+
+    run()
+    for evals in COUNTS:
+        counted = Counted(torch.cos)
+        solver.solve(counted, torch.zeros(2, 3), evals=evals)
+        assert counted.count == evals, f"{counted.count} evaluations were made of {evals}."
+
+
+def returns_the_start_for_nothing(solver: FixedPointSolver) -> None:
+    """Zero evaluations return the start, with an infinite residual."""
+    x0 = torch.randn(3, 4)
+    solution = solver.solve(torch.cos, x0, evals=0)
+    assert torch.equal(solution.value, x0), "The value is not the start."
+    assert solution.residual.isinf().all(), f"residual={solution.residual}"
+
+
+def treats_samples_apart(solver: FixedPointSolver) -> None:
+    """A sample that is solved alone equals the sample in its batch."""
+
+    @quick
+    @given(
+        problem=problems(least=1, dtypes=exact_dtypes),
+        evals=st.integers(1, 8),
+        data=st.data(),
+    )
+    def run(problem: Problem, evals: int, data: st.DataObject) -> None:
+        index = data.draw(st.integers(0, len(problem.x0) - 1))
+        alone = problem.alone(index)
+        together = solver.solve(problem.f, problem.x0, evals=evals)
+        apart = solver.solve(alone.f, alone.x0, evals=evals)
+        # rounding differs with the batch size, and an extrapolation near convergence magnifies it
+        bound = 50 * TOLERANCE[problem.x0.dtype]
+        torch.testing.assert_close(together.value[index], apart.value[0], rtol=bound, atol=bound)
+
+    run()
+
+
+def survives_what_is_not_finite(solver: FixedPointSolver) -> None:
+    """A sample whose image is inf or NaN stays finite, is reported, and touches no other."""
+
+    @quick
+    @given(
+        problem=problems(least=2, dtypes=exact_dtypes),
+        at=st.integers(1, 12),
+        more=st.integers(0, 3),
+        bad=st.sampled_from([torch.nan, torch.inf, -torch.inf]),
+        data=st.data(),
+    )
+    def run(problem: Problem, at: int, more: int, bad: float, data: st.DataObject) -> None:
+        sick = data.draw(st.integers(0, len(problem.x0) - 1))
+        calls = 0
+
+        def f(z: Tensor) -> Tensor:
+            nonlocal calls
+            calls += 1
+            image = problem.f(z).clone()
+            if calls == at:
+                image[sick] = bad
+            return image
+
+        undisturbed = solver.solve(problem.f, problem.x0, evals=at + more)
+        solution = solver.solve(f, problem.x0, evals=at + more)
+        healthy = [index for index in range(len(problem.x0)) if index != sick]
+        assert torch.equal(solution.value[healthy], undisturbed.value[healthy]), "others differ"
+        assert (solution.status[healthy] == Status.BUDGET_SPENT).all(), f"{solution.status}"
+        assert solution.status[sick] == Status.NON_FINITE, f"status={solution.status[sick]}"
+        assert solution.value[sick].isfinite().all(), "its value is not finite"
+
+    run()
+
+
+def stops_each_sample_at_its_tolerance(solver: FixedPointSolver) -> None:
+    """With a tolerance each sample stops on its own, at that residual, within the evaluations."""
+
+    @quick
+    @given(problem=problems(least=2, dtypes=st.just(torch.float64)), level=st.integers(1, 6))
+    def run(problem: Problem, level: int) -> None:
+        tol = 10.0**-level
+        counted = Counted(problem.f)
+        solution = solver.solve(counted, problem.x0, evals=2000, tol=tol)
+        assert solution.evals == counted.count < 2000, f"{solution.evals}, {counted.count}"
+        assert (solution.status == Status.CONVERGED).all(), f"status={solution.status}"
+        assert (solution.residual <= tol).all(), f"residual={solution.residual}"
+        for index in range(len(problem.x0)):
+            alone = problem.alone(index)
+            apart = solver.solve(alone.f, alone.x0, evals=2000, tol=tol)
+            torch.testing.assert_close(solution.value[index], apart.value[0], rtol=1e-6, atol=1e-6)
+
+    run()
+
+
+def keeps_shape_dtype_and_memory_format(solver: FixedPointSolver) -> None:
+    """The value has the shape, dtype and memory format of the start, whatever they are."""
+    starts = [
+        torch.zeros(shape, dtype=dtype)
+        for shape in SHAPES
+        for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+    ]
+    channels_last = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    starts += [channels_last, torch.randn(6, 8)[::2, ::2], torch.randn(4, 3).T]
+    for x0 in starts:
+        for evals in (0, 1, 4):
+            solution = solver.solve(_half_cosine, x0, evals=evals)
+            value, said = solution.value, f"{tuple(x0.shape)} {x0.dtype} {x0.stride()}"
+            assert value.shape == x0.shape, f"{said} became {tuple(value.shape)}."
+            assert value.dtype == x0.dtype, f"{said} became {value.dtype}."
+            allowed = (x0.stride(), torch.empty_like(x0).stride())  # a copy has no gaps
+            assert value.stride() in allowed, f"{said} came back with strides {value.stride()}."
+            _reports_each_sample(solution, x0)
+        contiguous = solver.solve(_half_cosine, x0.contiguous(), evals=4).value
+        torch.testing.assert_close(solution.value, contiguous, rtol=1e-2, atol=1e-3)
+
+
+def leaves_its_arguments_alone(solver: FixedPointSolver) -> None:
+    """Neither the start nor what `f` was given or has returned is written to."""
+    x0, given_, returned = torch.randn(3, 4), [], []
+
+    def f(z: Tensor) -> Tensor:
+        image = _half_cosine(z)
+        given_.append((z, z.clone()))
+        returned.append((image, image.clone()))
+        return image
+
+    before = x0.clone()
+    with torch.no_grad():
+        solver.solve(f, x0, evals=9)
+    assert torch.equal(x0, before), "The start was overwritten."
+    for what, pairs in (("An argument", given_), ("An image", returned)):
+        for tensor, copy in pairs:
+            assert torch.equal(tensor, copy), f"{what} of f was overwritten."
+
+
+def stays_finite_after_convergence(solver: FixedPointSolver) -> None:
+    """Evaluations past convergence, a constant map and a start at the solution do no harm."""
+    for make in (affine, cosine, network):
+        problem = make((3, 4), factor=0.3, seed=1, dtype=torch.float32)
+        solution = solver.solve(problem.f, problem.x0, evals=200)
+        assert solution.value.isfinite().all(), "not finite after 200 evaluations"
+        assert problem.error(solution.value) < 1e-5, "lost after 200 evaluations"
+    target = torch.randn(3, 4)
+    constant = solver.solve(lambda z: target.expand_as(z), torch.zeros(3, 4), evals=200)
+    torch.testing.assert_close(constant.value, target)
+    there = solver.solve(lambda z: z.clone(), target, evals=9)
+    torch.testing.assert_close(there.value, target)
+    assert (there.residual == 0).all(), f"residual={there.residual} at the solution"
+
+
+def waits_for_nothing(solver: FixedPointSolver) -> None:
+    """Without a tolerance no operation waits for the device."""
+    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU]) as seen:
+        solver.solve(_half_cosine, torch.randn(3, 4), evals=8)
+    waits = {event.key for event in seen.key_averages()} & set(WAITS)
+    assert not waits, f"The profile of a solve has {', '.join(sorted(waits))}."
+
+
+def is_differentiable(solver: FixedPointSolver) -> None:
+    """Autograd goes through the solve, and agrees with finite differences."""
+
+    @quick
+    @given(seed=seeds, evals=st.sampled_from([1, 2, 3, 5]))
+    def run(seed: int, evals: int) -> None:
+        problem = network((2, evals + 2), factor=0.7, seed=seed)
+        matrix, offset = (parameter.requires_grad_() for parameter in problem.parameters)
+
+        def solve(matrix: Tensor, offset: Tensor) -> Tensor:
+            moved = evolve(problem, parameters=(matrix, offset))
+            return solver.solve(moved.f, problem.x0, evals=evals).value
+
+        assert torch.autograd.gradcheck(solve, (matrix, offset), atol=1e-5, rtol=1e-3)
+
+    run()
+
+
+def gives_the_same_with_and_without_gradients(solver: FixedPointSolver) -> None:
+    """Whether gradients are on does not change the value."""
+    problem = network((3, 9), factor=0.7, seed=0)
+    with torch.no_grad():
+        off = solver.solve(problem.f, problem.x0, evals=7).value
+    on = solver.solve(problem.f, problem.x0.clone().requires_grad_(), evals=7).value
+    torch.testing.assert_close(on.detach(), off, rtol=1e-7, atol=1e-7)
+
+
+def refuses_a_bad_call(solver: FixedPointSolver) -> None:
+    """Negative evaluations, a tolerance of 0 and an `f` that changes the shape are errors."""
+    _refused(lambda: solver.solve(torch.cos, torch.zeros(2), evals=-1), "evals=-1")
+    _refused(lambda: solver.solve(torch.cos, torch.zeros(2), evals=3, tol=0.0), "tol=0.0")
+    _refused(
+        lambda: solver.solve(lambda z: z[:, :1], torch.zeros(2, 3), evals=2),
+        "an f that changes the shape",
+    )
+
+
+def refuses_an_unknown_option(solver: FixedPointSolver) -> None:
+    """An option that there is not is an error."""
+    try:
+        type(solver)(no_such_option=1)  # type: ignore[call-arg]
+    except (TypeError, FPDMError):
+        return
+    raise AssertionError("no_such_option=1 was swallowed.")
+
+
+LAWS: tuple[Law, ...] = (
+    counts_exactly,
+    returns_the_start_for_nothing,
+    leaves_its_arguments_alone,
+    treats_samples_apart,
+    survives_what_is_not_finite,
+    stops_each_sample_at_its_tolerance,
+    keeps_shape_dtype_and_memory_format,
+    stays_finite_after_convergence,
+    waits_for_nothing,
+    is_differentiable,
+    gives_the_same_with_and_without_gradients,
+    refuses_a_bad_call,
+    refuses_an_unknown_option,
+)
+
+
+def _half_cosine(z: Tensor) -> Tensor:
+    return 0.5 * z.cos()
+
+
+def _reports_each_sample(solution: Solution, x0: Tensor) -> None:
+    samples = x0.shape[:1] if x0.dim() else (1,)
+    for name in ("residual", "status", "absolute_residual"):
+        shape = tuple(getattr(solution, name).shape)
+        assert shape == tuple(samples), f"{name} has shape {shape} for {tuple(samples)} samples."
+
+
+def _refused(call: Callable[[], object], what: str) -> None:
+    try:
+        call()
+    except InvalidValueError:
+        return
+    raise AssertionError(f"{what} was not refused with an InvalidValueError.")

@@ -1,0 +1,139 @@
+"""Every component that comes with the package keeps the contract of its kind, by the public kit."""
+
+import broken
+import pytest
+
+from fpdm.interfaces import AllocationPolicy, FixedPointSolver, GradientEstimator, InitStrategy
+from fpdm.plugins import host
+from fpdm.testing import check_allocation, check_gradient, check_init, check_solver
+
+OPTIONS = {  # beyond the defaults
+    "naive": [{"damping": 0.7}],
+    "anderson": [
+        {"kind": "I"},
+        {"mixing": 0.6},
+        {"kind": "I", "mixing": 0.6},
+        {"memory": 1},
+        {"memory": 10, "ridge": 0.0},
+        {"carry": True},
+    ],
+    "broyden": [{"rank": 1}, {"rank": 30}, {"carry": True}],
+}
+ACCURACY = {"torchdeq-anderson": 1e-4}  # its absolute ridge leaves little of the acceleration
+
+WAITING = {"torchdeq-anderson", "torchdeq-broyden"}  # torchdeq looks at what it has computed
+
+
+def built(kind: str):
+    return [
+        pytest.param(found.cls(**options), id=f"{found.name} {options or ''}".strip())
+        for found in host().components(kind)
+        for options in ({}, *OPTIONS.get(found.name, []))
+    ]
+
+
+@pytest.mark.parametrize("solver", built("solver"))
+def test_solvers(solver):
+    check_solver(solver, accuracy=ACCURACY.get(solver.name), may_wait=solver.name in WAITING)
+
+
+@pytest.mark.parametrize("allocation", built("allocation"))
+def test_allocations(allocation):
+    check_allocation(allocation)
+
+
+@pytest.mark.parametrize("init", built("init"))
+def test_inits(init):
+    check_init(init)
+
+
+@pytest.mark.parametrize("gradient", built("gradient"))
+def test_gradients(gradient):
+    check_gradient(gradient)
+
+
+@pytest.mark.parametrize(
+    ("cls", "law"),
+    [
+        (broken.Overspends, "exactly the evaluations granted"),
+        (broken.Mixes, "find the fixed point|alone equals"),
+        (broken.Spreads, "exactly the evaluations|inf or NaN"),
+        (broken.Narrows, "memory format"),
+        (broken.Overwrites, "written to"),
+        (broken.Waits, "waits for the device"),
+        (broken.Detaches, "finite differences"),
+        (broken.Swallows, "option that there is not"),
+        (broken.Diverges, "find the fixed point"),
+        (broken.Ignores, "Negative evaluations"),
+    ],
+)
+def test_a_solver_that_breaks_a_law_is_told_which(cls, law):
+    check_solver(broken.Plain)
+    with pytest.raises(AssertionError, match=law):
+        check_solver(cls)
+
+
+@pytest.mark.parametrize(
+    ("cls", "law"),
+    [
+        (broken.Remembers, "keeps nothing"),
+        (broken.Falls, "is a number|spent exactly"),
+        (broken.Replans, "what a run is granted"),
+    ],
+)
+def test_an_allocation_that_breaks_a_law_is_told_which(cls, law):
+    with pytest.raises(AssertionError, match=law):
+        check_allocation(cls)
+
+
+@pytest.mark.parametrize(
+    ("cls", "law"),
+    [
+        (broken.Far, "further back"),
+        (broken.Doubles, "typed like the features"),
+        (broken.Scribbles, "left as they are"),
+        (broken.Averages, "that sample alone"),
+    ],
+)
+def test_an_init_that_breaks_a_law_is_told_which(cls, law):
+    with pytest.raises(AssertionError, match=law):
+        check_init(cls)
+
+
+@pytest.mark.parametrize(
+    ("cls", "law"),
+    [
+        (broken.Miscounts, "evaluations stated"),
+        (broken.Cuts, "gets a gradient"),
+        (broken.Rolls, "same generator"),
+        (broken.Flips, "points the right way"),
+        (broken.Enables, "no_grad"),
+    ],
+)
+def test_an_estimator_that_breaks_a_law_is_told_which(cls, law):
+    check_gradient(broken.Estimator)
+    with pytest.raises(AssertionError, match=law):
+        check_gradient(cls)
+
+
+def test_what_is_no_component_is_told_so():
+    for check, base in (
+        (check_solver, FixedPointSolver),
+        (check_allocation, AllocationPolicy),
+        (check_init, InitStrategy),
+        (check_gradient, GradientEstimator),
+    ):
+        with pytest.raises(AssertionError, match=f"is no {base.__name__}"):
+            check(int)
+
+    class Nameless(broken.Plain):
+        name = None
+
+    class Demanding(broken.Plain):
+        def __init__(self, needed):
+            pass
+
+    with pytest.raises(AssertionError, match="has no name"):
+        check_solver(Nameless)
+    with pytest.raises(AssertionError, match="without arguments"):
+        check_solver(Demanding)
