@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from attrs import field, frozen
 from torch import Tensor
 
 from fpdm.checks import choice, flag, real, whole
-from fpdm_solvers.differences import Differences
 from fpdm_solvers.secants import Past, Secants, SecantSolver
 
 
@@ -63,16 +63,17 @@ class Anderson(SecantSolver):
         """The ridge; dZᵀ dR is negative where `f` is a contraction."""
         return self.ridge if self.kind == "II" else -self.ridge
 
-    def border(self, past: Secants, last: Past, new: Past) -> tuple[Differences, Tensor, Tensor]:
+    def border(self, past: Secants, last: Past, new: Past) -> tuple[Tensor, Tensor]:
         """Test with the residual differences themselves (type II) or with the steps (type I)."""
+        tests = past.tests
         if self.kind == "II":
-            tests = past.tests.push(new.difference, last.difference)
+            tests.push(new.difference, last.difference)
             products = tests.dots(tests.newest)
-            return tests, products, products
+            return products, products
         d_residual = new.difference - last.difference
-        tests = past.tests.push(past.d_images.newest, d_residual)
+        tests.push(past.d_images.newest, d_residual)
         row = past.d_images.dots(tests.newest) - tests.dots(tests.newest)
-        return tests, row, tests.dots(d_residual)
+        return row, tests.dots(d_residual)
 
     def mix(self, past: Secants, new: Past, gamma: Tensor) -> Tensor:
         """Return the next iterate, with its share of the extrapolated residual."""
@@ -80,7 +81,7 @@ class Anderson(SecantSolver):
         if self.mixing == 1:
             return image
         if self.kind == "II":
-            iterate = image - past.tests.subtract(new.difference, gamma)
-        else:
-            iterate = past.tests.subtract(new.image - new.difference, gamma)
+            residual = past.tests.subtract(new.difference, gamma)
+            return torch.sub(image, residual, alpha=1 - self.mixing)
+        iterate = past.tests.subtract(new.image - new.difference, gamma)
         return iterate.lerp(image, self.mixing)

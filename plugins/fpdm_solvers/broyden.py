@@ -8,7 +8,6 @@ from attrs import field, frozen
 from torch import Tensor
 
 from fpdm.checks import flag, real, whole
-from fpdm_solvers.differences import Differences
 from fpdm_solvers.secants import Past, Secants, SecantSolver
 
 
@@ -44,7 +43,7 @@ class Broyden(SecantSolver):
     name: ClassVar[str] = "broyden"
     forgets: ClassVar[bool] = False
 
-    rank: int = field(default=10, validator=whole(minimum=1))
+    rank: int = field(default=20, validator=whole(minimum=1))
     safeguard: float = field(default=5.0, validator=real(low=1))
     carry: bool = field(default=False, validator=flag)
 
@@ -53,8 +52,8 @@ class Broyden(SecantSolver):
         """The rank."""
         return self.rank
 
-    def border(self, past: Secants, last: Past, new: Past) -> tuple[Differences, Tensor, Tensor]:
+    def border(self, past: Secants, last: Past, new: Past) -> tuple[Tensor, Tensor]:
         """Test with the steps; a row is `sᵀ dF`, the sum of `sᵀ dR` and `sᵀ dZ`."""
         d_residual = new.difference - last.difference
-        tests = past.tests.push(past.d_images.newest, d_residual)
-        return tests, past.d_images.dots(tests.newest), tests.dots(d_residual)
+        past.tests.push(past.d_images.newest, d_residual)
+        return past.d_images.dots(past.tests.newest), past.tests.dots(d_residual)

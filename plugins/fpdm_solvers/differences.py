@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
+
+BLOCK = 8
+"""Columns that are allocated together."""
 
 
 class Differences:
     """The last few differences of states; the newest takes the place of the oldest.
 
-    Where no gradient is asked for they lie in one tensor, written in place, so that a product with
-    all of them is one matrix product and the memory is that of `size` states. Otherwise each stays
-    by itself, and autograd keeps nothing twice.
+    Where no gradient is asked for they lie together in blocks, written in place, so that a product
+    with a whole block is one matrix product. Otherwise each stays by itself, and autograd keeps
+    nothing twice.
 
     Args:
         size: how many are kept.
+
+    Attributes:
         columns: those there are, each (B, D); the place of one is its slot.
         count: how many there have ever been.
-        stack: the tensor, (B, size, D), that the columns are views of, or None.
+        blocks: the tensors, each (B, ≤ BLOCK, D), of which the columns are views, or nothing.
     """
 
-    def __init__(
-        self,
-        size: int,
-        columns: Sequence[Tensor] = (),
-        count: int = 0,
-        stack: Tensor | None = None,
-    ) -> None:
-        self.size, self.columns, self.count, self.stack = size, tuple(columns), count, stack
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.columns: list[Tensor] = []
+        self.count = 0
+        self.blocks: list[Tensor] = []
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -44,53 +44,66 @@ class Differences:
         """The difference pushed last; (B, D)."""
         return self.columns[self.slot]
 
-    def push(self, newer: Tensor, older: Tensor) -> Differences:
-        """With `newer - older`, (B, D), as the newest; this window itself is used up."""
+    def push(self, newer: Tensor, older: Tensor) -> None:
+        """Take `newer - older`, (B, D), as the newest."""
         slot = self.count % self.size
+        self.count += 1
         if torch.is_grad_enabled() and (newer.requires_grad or older.requires_grad):
-            columns = (*self.columns[:slot], newer - older, *self.columns[slot + 1 :])
-            return Differences(self.size, columns, self.count + 1)
-        stack = self._stack(newer)
-        torch.sub(newer, older, out=stack[:, slot])
-        views = stack[:, : min(self.count + 1, self.size)].unbind(dim=1)
-        return Differences(self.size, views, self.count + 1, stack)
+            self.blocks = []
+        elif self.blocks or not self.columns:
+            place = self.columns[slot] if slot < len(self) else self._place(newer)
+            torch.sub(newer, older, out=place)
+            return
+        self.columns[slot : slot + 1] = [newer - older]
 
     def copy(self) -> Differences:
-        """One that can be used up without touching this one; it has no gradient."""
-        fresh = Differences(self.size, [column.detach() for column in self.columns], self.count)
-        if not self.columns:
-            return fresh
-        stack = fresh._stack(self.columns[0])
-        return Differences(self.size, stack[:, : len(self)].unbind(dim=1), self.count, stack)
+        """One with the same columns, without their gradient, that changes apart from this one."""
+        fresh = Differences(self.size)
+        for column in self.columns:
+            fresh._place(column).copy_(column.detach())
+        fresh.count = self.count
+        return fresh
 
-    def _stack(self, like: Tensor) -> Tensor:
-        if self.stack is not None:
-            return self.stack
-        stack = like.new_empty(like.shape[0], self.size, like.shape[1])
-        for slot, column in enumerate(self.columns):
-            stack[:, slot] = column
-        return stack
+    def _place(self, like: Tensor) -> Tensor:
+        """Where the next column may be written."""
+        block, inside = divmod(len(self.columns), BLOCK)
+        if block == len(self.blocks):
+            width = min(BLOCK, self.size - len(self.columns))
+            self.blocks.append(like.new_empty(like.shape[0], width, like.shape[1]))
+        self.columns.append(self.blocks[block][:, inside])
+        return self.columns[-1]
 
     def dots(self, vector: Tensor) -> Tensor:
         """The inner product of each with `vector`, (B, D); (B, len)."""
-        if self.stack is None or not _exact(vector):
+        if not self._as_products(vector):
             return torch.stack([(column * vector).sum(dim=1) for column in self.columns], dim=1)
-        with torch.autocast(vector.device.type, enabled=False):
-            return torch.bmm(vector[:, None], self.stack[:, : len(self)].mT)[:, 0]
+        return torch.cat([_product(vector, block.mT) for block in self._filled()], dim=1)
 
     def subtract(self, start: Tensor, weights: Tensor) -> Tensor:
         """`start - Σ weight · difference`; (B, D), weights (B, len)."""
         weights = weights.to(start.dtype)
-        if self.stack is None or not _exact(start, weights):
-            for weight, column in zip(weights.unbind(dim=1), self.columns, strict=True):
-                start = torch.addcmul(start, weight[:, None], column, value=-1)
+        if self._as_products(start, weights):
+            for part, block in zip(weights.split(BLOCK, dim=1), self._filled(), strict=True):
+                moved = _product(part, block)
+                start = torch.sub(start, moved, out=moved)
             return start
-        with torch.autocast(start.device.type, enabled=False):
-            moved = torch.bmm(weights[:, None], self.stack[:, : len(self)])[:, 0]
-        return torch.sub(start, moved, out=moved)
+        for weight, column in zip(weights.unbind(dim=1), self.columns, strict=True):
+            start = torch.addcmul(start, weight[:, None], column, value=-1)
+        return start
+
+    def _as_products(self, *factors: Tensor) -> bool:
+        """Whether matrix products would do: no gradient is asked for, and they round no factor."""
+        graph = torch.is_grad_enabled() and any(factor.requires_grad for factor in factors)
+        exact = torch.get_float32_matmul_precision() == "highest"
+        return bool(self.blocks) and not graph and exact
+
+    def _filled(self) -> list[Tensor]:
+        """The blocks without the places that nothing has been written to."""
+        filled = [min(BLOCK, len(self) - BLOCK * index) for index in range(len(self.blocks))]
+        return [block[:, :width] for block, width in zip(self.blocks, filled, strict=True)]
 
 
-def _exact(*factors: Tensor) -> bool:
-    """Whether a matrix product would do: no gradient is asked for, and it rounds no factor."""
-    graph = torch.is_grad_enabled() and any(factor.requires_grad for factor in factors)
-    return not graph and torch.get_float32_matmul_precision() == "highest"
+def _product(vector: Tensor, matrix: Tensor) -> Tensor:
+    """`vector matrix` for each sample, in their own dtype: (B, K), (B, K, L) → (B, L)."""
+    with torch.autocast(vector.device.type, enabled=False):
+        return torch.bmm(vector[:, None], matrix)[:, 0]

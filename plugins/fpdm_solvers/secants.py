@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 import torch
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 from torch import Tensor
 from torch.nn import functional
 
@@ -32,9 +32,9 @@ class Past:
     gap: Tensor
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Secants:
-    """What a secant method remembers, the states as rows in float32 or wider.
+    """What a secant method remembers, the states as rows in float32 or wider; it is overwritten.
 
     Attributes:
         layout: of the state.
@@ -90,8 +90,8 @@ class SecantSolver(IterativeSolver):
         """How many differences are kept."""
 
     @abstractmethod
-    def border(self, past: Secants, last: Past, new: Past) -> tuple[Differences, Tensor, Tensor]:
-        """Return T with its newest column, and the newest row and column of M.
+    def border(self, past: Secants, last: Past, new: Past) -> tuple[Tensor, Tensor]:
+        """Push the newest column of T, and return the newest row and column of M.
 
         Args:
             past: with the newest difference in `d_images`, but in nothing else.
@@ -99,7 +99,7 @@ class SecantSolver(IterativeSolver):
             new: the evaluation to which they are taken.
 
         Returns:
-            T, and (B, m) twice.
+            (B, m) twice.
         """
 
     def mix(self, past: Secants, new: Past, gamma: Tensor) -> Tensor:
@@ -158,39 +158,34 @@ class SecantSolver(IterativeSolver):
             difference=state.layout.rows(evaluation.difference),
             gap=evaluation.gap,
         )
-        last, rejected = state.last, torch.zeros_like(state.accelerated)
-        if last is not None:
-            rejected = state.accelerated & (new.gap > self.safeguard * last.gap)
-            state = self._learn(state, last, new, rejected)
+        trusted, rejected = image, torch.zeros_like(state.accelerated)
+        if state.last is not None:
+            trusted = state.last.image
+            rejected = state.accelerated & (new.gap > self.safeguard * state.last.gap)
+            self._learn(state, state.last, new, rejected)
+        state.last = new
         gamma = self._solve(state, new)
-        accelerated = (gamma.detach() != 0).any(dim=1) & ~rejected
-        state = evolve(state, last=new, accelerated=accelerated)
+        state.accelerated = (gamma.detach() != 0).any(dim=1) & ~rejected
         proposal = self.mix(state, new, gamma)
         if proposal is image:  # nothing to go by yet: a plain step
             return evaluation.image, state
-        if last is not None:
-            proposal = batch.select(rejected, last.image, proposal)
+        proposal = batch.select(rejected, trusted, proposal)
         return state.layout.state(proposal.to(evaluation.z.dtype)), state
 
-    def _learn(self, past: Secants, last: Past, new: Past, rejected: Tensor) -> Secants:
+    def _learn(self, past: Secants, last: Past, new: Past, rejected: Tensor) -> None:
         """Take in the differences to the last evaluation."""
-        past = evolve(past, d_images=past.d_images.push(new.image, last.image))
-        tests, row, column = self.border(past, last, new)
+        past.d_images.push(new.image, last.image)
+        row, column = self.border(past, last, new)
+        tests = past.tests
         slot, length = tests.slot, torch.linalg.vector_norm(tests.newest, dim=1)
-        known = _put(past.known, slot, length > 0)
+        past.lengths = _put(past.lengths, slot, length)
+        past.known = _put(past.known, slot, length > 0)
         if self.forgets:
-            known = known & ~rejected[:, None]
+            past.known = past.known & ~rejected[:, None]
         grown = len(tests) - past.matrix.shape[1]
-        matrix = functional.pad(past.matrix, (0, grown, 0, grown)).clone()
-        matrix[:, slot, :] = row
-        matrix[:, :, slot] = column
-        return evolve(
-            past,
-            tests=tests,
-            matrix=matrix,
-            lengths=_put(past.lengths, slot, length),
-            known=known,
-        )
+        past.matrix = functional.pad(past.matrix, (0, grown, 0, grown)).clone()
+        past.matrix[:, slot, :] = row
+        past.matrix[:, :, slot] = column
 
     def _solve(self, past: Secants, new: Past) -> Tensor:
         """`γ`, from equations of unit tests; (B, m), zero where a sample cannot be solved."""
