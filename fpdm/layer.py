@@ -28,6 +28,13 @@ class Block(Protocol):
         """
 
 
+ACROSS_TIMESTEPS: Spec = {"name": "anderson", "carry": True}
+"""The solver where none is named: Anderson acceleration that carries what it has learned of `f` to
+the next timestep, where `f` has changed little. In training there is no timestep before, and what
+iterates is differentiated: there it is plain iteration.
+"""
+
+
 class FixedPointLayer(nn.Module):
     """Solves `z = f(z; features, cond)` for a block `f`.
 
@@ -36,10 +43,12 @@ class FixedPointLayer(nn.Module):
 
     Args:
         block: an `nn.Module` with a `bind(features, cond) → f`.
-        solver: what iterates: a name, a mapping with options, or a `FixedPointSolver`.
+        solver: what iterates outside training: a name, a mapping with options, or a
+            `FixedPointSolver`. The default accelerates from one timestep to the next.
         init: where a solve starts; likewise.
         gradient: how the solve is differentiated in training; likewise.
         evals: evaluations of `f` outside training where a call does not say.
+        training_solver: what the gradient estimator iterates with; likewise.
 
     Examples:
         >>> import torch, fpdm
@@ -55,10 +64,11 @@ class FixedPointLayer(nn.Module):
         self,
         block: nn.Module,
         *,
-        solver: Spec | FixedPointSolver = "naive",
+        solver: Spec | FixedPointSolver = ACROSS_TIMESTEPS,
         init: Spec | InitStrategy = "features",
         gradient: Spec | GradientEstimator = "sjfb",
         evals: int = 12,
+        training_solver: Spec | FixedPointSolver = "naive",
     ) -> None:
         super().__init__()
         self.block = block
@@ -66,6 +76,7 @@ class FixedPointLayer(nn.Module):
         self.init: InitStrategy = plugins.resolve("init", init)
         self.gradient: GradientEstimator = plugins.resolve("gradient", gradient)
         self.evals = check_whole("evals", evals, minimum=1)
+        self.training_solver: FixedPointSolver = plugins.resolve("solver", training_solver)
 
     def forward(
         self,
@@ -97,7 +108,7 @@ class FixedPointLayer(nn.Module):
             PluginError: the solver did not make the evaluations granted, or the estimator those
                 that it reports.
         """
-        solver = self.solver if solver is None else plugins.resolve("solver", solver)
+        chosen = self.solver if solver is None else plugins.resolve("solver", solver)
         init = self.init if init is None else plugins.resolve("init", init)
         if evals is None and tol is not None:
             raise InvalidValueError(
@@ -107,15 +118,16 @@ class FixedPointLayer(nn.Module):
         f = cast("Block", self.block).bind(features, cond)
         if evals is None and self.training:
             counted = Counted(f)
-            solution = self.gradient.solve(counted, z0, solver, generator)
+            iterates = self.training_solver if solver is None else chosen
+            solution = self.gradient.solve(counted, z0, iterates, generator)
             self._check_count(self.gradient, counted.count, solution.evals)
             return solution
         granted = self.evals if evals is None else check_whole("evals", evals, minimum=0)
         counted = Counted(f, granted=granted)
-        carried = history[-1].carry if history and solver.carry else None
+        carried = history[-1].carry if history and chosen.carry else None
         going_on = {} if carried is None else {"carry": carried}
-        solution = solver.solve(counted, z0, evals=granted, tol=tol, **going_on)
-        self._check_count(solver, counted.count, solution.evals if tol is not None else granted)
+        solution = chosen.solve(counted, z0, evals=granted, tol=tol, **going_on)
+        self._check_count(chosen, counted.count, solution.evals if tol is not None else granted)
         return solution
 
     @staticmethod
@@ -140,5 +152,6 @@ class FixedPointLayer(nn.Module):
     def extra_repr(self) -> str:
         """Name the strategies in the module's repr."""
         return (
-            f"solver={self.solver}, init={self.init}, gradient={self.gradient}, evals={self.evals}"
+            f"solver={self.solver}, init={self.init}, gradient={self.gradient}, "
+            f"evals={self.evals}, training_solver={self.training_solver}"
         )

@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any, Protocol
 
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from torch import Tensor
 
 from fpdm import plugins
@@ -234,8 +234,11 @@ def _steps(
             class_labels=class_labels,
             **options,
         )
-        if solving is not None and denoised.solution is not None:
-            history = (*history, denoised.solution)[-max(solving.init.lookback, 1) :]
+        solution = denoised.solution
+        if solving is not None and solution is not None:
+            past = (evolve(older, carry=None) for older in history)
+            history = (*past, solution)[-max(solving.init.lookback, 1) :]
+            solution = evolve(solution, carry=None)  # it belongs to the run, and may be large
         prediction = denoised.sample
         if guided:
             prediction = guide(prediction, x.shape[1], guidance_scale)
@@ -248,7 +251,7 @@ def _steps(
             iterations=granted,
             passes=model.pre_passes + granted + model.post_passes,
             sample=x,
-            solution=denoised.solution,
+            solution=solution,
         )
 
 

@@ -1,4 +1,4 @@
-"""What the solvers reach with how many evaluations: classical problems, networks, edges of the dtype."""
+"""What the solvers reach: classical problems, networks, and the edges of the dtype."""
 
 import pytest
 import torch
@@ -86,7 +86,7 @@ def test_a_stiff_transformer_block(name, reached):
         return torch.cat(found).median().item()
 
     assert median(name) <= reached
-    assert median("naive") > 1e-2
+    assert median("naive") > 1e-3
 
 
 @pytest.mark.parametrize("name", ACCELERATED)

@@ -37,6 +37,7 @@ def component(kind: str, text: str | None) -> Any:
             raise InvalidValueError(
                 f"--{kind} {text}: must be name or name:option=value,option=value."
             )
+        value = {"true": "True", "false": "False"}.get(value.strip().lower(), value)
         try:
             options[key.strip()] = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError):

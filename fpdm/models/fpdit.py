@@ -14,7 +14,7 @@ from fpdm import plugins
 from fpdm.checks import check_whole
 from fpdm.denoiser import Denoised, FixedPointDenoiser
 from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
-from fpdm.layer import FixedPointLayer
+from fpdm.layer import ACROSS_TIMESTEPS, FixedPointLayer
 from fpdm.models.network import Network
 from fpdm.models.transformer import (
     Block,
@@ -72,10 +72,12 @@ class FPDiT(Network):
         learn_sigma: whether the variance is predicted too, in as many channels again.
         condition_pre_post_on_timestep: whether the explicit layers see the timestep and the class,
             or the class alone.
-        solver: what iterates by default: a name, a mapping with options, or an object.
+        solver: what iterates outside training by default: a name, a mapping with options, or an
+            object.
         init: where solves start by default; likewise.
         gradient: how training differentiates; likewise.
         evals: iterations at a timestep where a call does not say.
+        training_solver: what the gradient estimator iterates with; likewise.
 
     Examples:
         >>> import torch, fpdm
@@ -102,10 +104,11 @@ class FPDiT(Network):
         post_depth: int = 1,
         learn_sigma: bool = False,
         condition_pre_post_on_timestep: bool = True,
-        solver: Spec | FixedPointSolver = "naive",
+        solver: Spec | FixedPointSolver = ACROSS_TIMESTEPS,
         init: Spec | InitStrategy = "features",
         gradient: Spec | GradientEstimator = "sjfb",
         evals: int = 12,
+        training_solver: Spec | FixedPointSolver = "naive",
     ) -> None:
         super().__init__()
         size = Size(
@@ -122,7 +125,12 @@ class FPDiT(Network):
         self.denoiser = FixedPointDenoiser(
             Encoder(size, blocks=check_whole("pre_depth", pre_depth, minimum=0)),
             FixedPointLayer(
-                FixedPointBlock(size), solver=solver, init=init, gradient=gradient, evals=evals
+                FixedPointBlock(size),
+                solver=solver,
+                init=init,
+                gradient=gradient,
+                evals=evals,
+                training_solver=training_solver,
             ),
             Decoder(size, blocks=check_whole("post_depth", post_depth, minimum=0)),
         )
@@ -131,6 +139,7 @@ class FPDiT(Network):
             solver=plugins.describe(self.layer.solver),
             init=plugins.describe(self.layer.init),
             gradient=plugins.describe(self.layer.gradient),
+            training_solver=plugins.describe(self.layer.training_solver),
         )
 
     @property

@@ -16,6 +16,7 @@ from fpdm import plugins
 from fpdm.checks import choice, real, whole
 from fpdm.diffusion import Diffusion
 from fpdm.errors import FPDMError, InvalidValueError, UnknownNameError, suggest
+from fpdm.layer import ACROSS_TIMESTEPS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -57,10 +58,11 @@ class FPDiTConfig(ModelConfig):
     pre_depth: int = field(default=1, validator=whole(minimum=0))
     post_depth: int = field(default=1, validator=whole(minimum=0))
     condition_pre_post_on_timestep: bool = True
-    solver: dict[str, Any] = field(default="naive", converter=_solver)
+    solver: dict[str, Any] = field(default=ACROSS_TIMESTEPS, converter=_solver)
     init: dict[str, Any] = field(default="features", converter=_init)
     gradient: dict[str, Any] = field(default="sjfb", converter=_gradient)
     evals: int = field(default=12, validator=whole(minimum=1))
+    training_solver: dict[str, Any] = field(default="naive", converter=_solver)
 
 
 @frozen

@@ -1,0 +1,136 @@
+"""What a solver has learned of `f` goes on to the next timestep, and nowhere else."""
+
+import pytest
+import torch
+from hypothesis import given
+from toys import tiny
+
+import fpdm
+from fpdm.errors import InvalidValueError
+from fpdm.testing import affine, network
+from fpdm.testing.strategies import seeds
+
+CARRYING = [
+    ("anderson", {}),
+    ("anderson", {"kind": "I"}),
+    ("broyden", {}),
+    ("broyden", {"rank": 2}),
+]
+every = pytest.mark.parametrize(("name", "options"), CARRYING)
+
+
+@every
+@pytest.mark.parametrize("evals", [3, 6])
+def test_a_second_solve_of_the_same_map_goes_on_faster(name, options, evals):
+    problem = affine((200, 12), factor=0.9, seed=0)
+    solver = fpdm.solver(name, carry=True, **options)
+    first = solver.solve(problem.f, problem.x0, evals=evals)
+    afresh = solver.solve(problem.f, first.value, evals=2)
+    going_on = solver.solve(problem.f, first.value, evals=2, carry=first.carry)
+    gain = going_on.residual.log() - afresh.residual.log()
+    assert gain.median() < 0
+    assert gain.mean().exp() < 0.9
+
+
+@every
+@given(seed=seeds)
+def test_a_carry_is_left_as_it_is(name, options, seed):
+    problem = network((2, 6), factor=0.8, seed=seed)
+    solver = fpdm.solver(name, carry=True, **options)
+    first = solver.solve(problem.f, problem.x0, evals=4)
+    once, again = (
+        solver.solve(problem.f, first.value, evals=7, carry=first.carry) for _ in range(2)
+    )
+    assert torch.equal(once.value, again.value)
+    assert torch.equal(once.residual, again.residual)
+
+
+@every
+def test_a_carry_holds_no_graph(name, options):
+    problem = network((2, 6), factor=0.8, seed=0)
+    x0 = problem.x0.clone().requires_grad_()
+    solver = fpdm.solver(name, carry=True, **options)
+    first = solver.solve(problem.f, x0, evals=4)
+    second = solver.solve(problem.f, torch.zeros_like(x0), evals=3, carry=first.carry)
+    assert first.value.requires_grad
+    assert not second.value.requires_grad
+
+
+def test_nothing_is_carried_unless_asked_for():
+    for name in ("naive", "anderson", "broyden"):
+        assert fpdm.solver(name).solve(torch.cos, torch.zeros(2), evals=3).carry is None
+
+
+def test_a_carry_that_does_not_fit_is_refused():
+    anderson = fpdm.solver("anderson", carry=True)
+    carry = anderson.solve(torch.cos, torch.zeros(2, 3), evals=3).carry
+    for solver, x0 in (
+        (fpdm.solver("anderson", carry=True, memory=3), torch.zeros(2, 3)),
+        (fpdm.solver("broyden", carry=True, rank=6), torch.zeros(4, 3)),
+        (anderson, torch.zeros(2, 4)),
+        (anderson, torch.zeros(2, 3).double()),
+    ):
+        with pytest.raises(InvalidValueError, match="needs what it carried itself"):
+            solver.solve(torch.cos, x0, evals=2, carry=carry)
+    with pytest.raises(InvalidValueError, match="Naive cannot go on from an earlier solve"):
+        fpdm.solver("naive").solve(torch.cos, torch.zeros(2, 3), evals=2, carry=carry)
+
+
+def sample(solver, *, steps: int = 6, iterations: int = 3, seed: int = 0) -> list[fpdm.Solution]:
+    model, scheduler = tiny(), fpdm.EvenDDIMScheduler()
+    scheduler.set_timesteps(steps)
+    latents = torch.randn(2, 1, 4, 4, generator=torch.Generator().manual_seed(seed))
+    labels, budget = torch.tensor([0, 2]), steps * (2 + iterations)
+    with torch.no_grad():
+        run = fpdm.sample(
+            model, scheduler, latents, labels, budget=budget, init="reuse", solver=solver
+        )
+        return list(run)
+
+
+def test_a_run_carries_from_timestep_to_timestep():
+    kept, afresh = (sample(fpdm.solver("anderson", carry=carry)) for carry in (True, False))
+    assert torch.equal(kept[0].solution.value, afresh[0].solution.value)
+    assert not torch.equal(kept[1].solution.value, afresh[1].solution.value)
+    after = slice(1, None)
+    residual = [
+        torch.stack([step.solution.residual for step in run[after]]).mean()
+        for run in (kept, afresh)
+    ]
+    assert residual[0] < residual[1]
+
+
+def test_a_run_gives_no_carry_away_and_starts_without_one():
+    first, second = (sample(fpdm.solver("anderson", carry=True)) for _ in range(2))
+    assert all(step.solution.carry is None for step in first)
+    assert torch.equal(first[-1].sample, second[-1].sample)
+
+
+def test_a_layer_goes_on_from_its_history():
+    model = tiny(solver={"name": "anderson", "carry": True})
+    x, labels = torch.randn(2, 1, 4, 4), torch.tensor([0, 1])
+    with torch.no_grad():
+        first = model(x, timestep=500, class_labels=labels, evals=4).solution
+        call = {"timestep": 480, "class_labels": labels, "evals": 3, "init": "reuse"}
+        going_on = model(x, **call, history=(first,)).solution
+        changed = model(x, **call, history=(first,), solver="naive").solution
+    assert first.carry is not None
+    assert going_on.residual.mean() < changed.residual.mean()
+    assert changed.carry is None
+
+
+def test_where_no_solver_is_named_sampling_accelerates_and_training_does_not():
+    layer = tiny().layer
+    assert layer.solver == fpdm.solver("anderson", carry=True)
+    assert layer.training_solver == fpdm.solver("naive")
+
+    class Watched(type(fpdm.gradient("jfb"))):
+        def solve(self, f, z0, solver, generator=None):
+            seen.append(solver)
+            return super().solve(f, z0, solver, generator)
+
+    seen, call = [], {"timestep": 3, "class_labels": torch.tensor([0])}
+    model = tiny(gradient=Watched()).train()
+    model(torch.zeros(1, 1, 4, 4), **call)
+    model(torch.zeros(1, 1, 4, 4), **call, solver="broyden")
+    assert seen == [fpdm.solver("naive"), fpdm.solver("broyden")]
