@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
-from attrs import evolve, frozen
+from attrs import evolve
 from torch import Tensor
 
 from fpdm import batch
@@ -22,17 +22,16 @@ PATIENCE = 10
 """Evaluations without a lower residual after which a sample is said to stagnate."""
 
 
-@frozen(eq=False)
 class Evaluation:
     """One call of `f`. What can be measured of it is measured when it is first asked for.
 
-    Attributes:
+    Args:
         z: where it was made, (B, ...).
         image: `f(z)`, (B, ...).
     """
 
-    z: Tensor
-    image: Tensor
+    def __init__(self, z: Tensor, image: Tensor) -> None:
+        self.z, self.image = z, image
 
     @cached_property
     def difference(self) -> Tensor:

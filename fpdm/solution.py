@@ -42,7 +42,7 @@ class Solution:
         value: the approximation, shaped and typed like the start, (B, ...).
         evals: calls of `f` made for the whole batch.
         residual: `‖f(z) - z‖ / ‖f(z)‖` at the evaluation from which the `value` of each sample was
-            made; (B,), float32 or wider, `inf` where no evaluation was made.
+            made; (B,), float32 or wider, `inf` where none was taken.
         status: one `Status` code per sample; (B,), int64.
         absolute_residual: `‖f(z) - z‖` there; (B,). If it is not given, `residual * ‖value‖`.
         trace: the relative residual of every evaluation, (evals, B), where

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import stiff_block, tiny
+from toys import stiff_block, symmetric, tiny
 
 import fpdm
 from fpdm.models.transformer import Conditioning
@@ -13,17 +13,6 @@ from fpdm.testing.classical import classical
 from fpdm.testing.strategies import seeds
 
 ACCELERATED = ["anderson", "broyden"]
-
-
-def symmetric(seed: int, *, size: int = 200, rho: float = 0.9, batch: int = 1):
-    """A symmetric affine map with eigenvalues evenly spread over [-rho, rho], float32."""
-    rng = torch.Generator().manual_seed(seed)
-    shape = batch, size, size
-    basis = torch.linalg.qr(torch.randn(shape, dtype=torch.float64, generator=rng))[0]
-    spectrum = torch.linspace(-rho, rho, size, dtype=torch.float64)
-    matrix = (basis * spectrum @ basis.mT).float()
-    offset = torch.randn(batch, size, generator=rng)
-    return lambda z: (matrix @ z[:, :, None])[:, :, 0] + offset
 
 
 def residual(f, value):

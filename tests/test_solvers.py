@@ -13,7 +13,7 @@ from fpdm.counting import Counted
 from fpdm.errors import FPDMError, InvalidValueError, PluginError
 from fpdm.iteration import IterativeSolver
 from fpdm.plugins import host
-from fpdm.testing import affine, network
+from fpdm.testing import affine, cosine, network
 from fpdm.testing.strategies import exact_dtypes, problems, seeds
 
 NAMES = [found.name for found in host().components("solver")]
@@ -202,3 +202,39 @@ def test_one_evaluation_more_than_granted_is_refused():
     with pytest.raises(PluginError, match="evaluation 3 of f with 2 granted"):
         counted(torch.zeros(1))
     assert counted.count == 2
+
+
+@pytest.mark.parametrize("name", ["naive", "anderson", "broyden"])
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+def test_transforms_of_torch_func_go_through(name):
+    def solve(weight):
+        f = lambda z: torch.tanh(weight * z + 1)  # noqa: E731
+        return fpdm.solver(name).solve(f, torch.zeros(2, 3).double(), evals=4).value
+
+    weight = torch.linspace(0.2, 0.6, 6, dtype=torch.float64).reshape(2, 3)
+    both = torch.stack([weight, 0.5 * weight])
+    torch.testing.assert_close(torch.func.vmap(solve)(both), torch.stack(list(map(solve, both))))
+    _, moved = torch.func.jvp(solve, (weight,), (torch.ones_like(weight),))
+    step = 1e-6
+    torch.testing.assert_close(
+        moved, (solve(weight + step) - solve(weight - step)) / (2 * step), rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", ["anderson", "broyden"])
+def test_products_are_exact_whatever_matrix_products_are_allowed_to_round(name):
+    problem = cosine((3, 40), factor=0.9, seed=0, dtype=torch.float32)  # no matrix in f itself
+
+    def solve():
+        return fpdm.solver(name).solve(problem.f, problem.x0, evals=8).value
+
+    exact, allowed = solve(), torch.get_float32_matmul_precision()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = solve()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        rounded = solve()
+    finally:
+        torch.set_float32_matmul_precision(allowed)
+    torch.testing.assert_close(cast, exact, rtol=0, atol=0)
+    torch.testing.assert_close(rounded, exact, rtol=1e-4, atol=1e-4)

@@ -44,6 +44,17 @@ def stiff_block(*, seed: int, samples: int = 8, gain: float = 1.6):
     return block.bind(features, Conditioning(cond, cond)), features
 
 
+def symmetric(seed: int, *, size: int = 200, rho: float = 0.9, batch: int = 1):
+    """A symmetric affine map with eigenvalues evenly spread over [-rho, rho], float32."""
+    rng = torch.Generator().manual_seed(seed)
+    shape = batch, size, size
+    basis = torch.linalg.qr(torch.randn(shape, dtype=torch.float64, generator=rng))[0]
+    spectrum = torch.linspace(-rho, rho, size, dtype=torch.float64)
+    matrix = (basis * spectrum @ basis.mT).float()
+    offset = torch.randn(batch, size, generator=rng)
+    return lambda z: (matrix @ z[:, :, None])[:, :, 0] + offset
+
+
 class BlockPasses:
     """Counts the passes of every transformer block of a network, from outside."""
 

@@ -43,7 +43,7 @@ class Broyden(SecantSolver):
     name: ClassVar[str] = "broyden"
     forgets: ClassVar[bool] = False
 
-    rank: int = field(default=20, validator=whole(minimum=1))
+    rank: int = field(default=30, validator=whole(minimum=1))
     safeguard: float = field(default=5.0, validator=real(low=1))
     carry: bool = field(default=False, validator=flag)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import torch
 from torch import Tensor
 
@@ -52,8 +54,10 @@ class Differences:
             self.blocks = []
         elif self.blocks or not self.columns:
             place = self.columns[slot] if slot < len(self) else self._place(newer)
-            torch.sub(newer, older, out=place)
-            return
+            with suppress(RuntimeError):  # under a transform of torch.func nothing can be written
+                torch.sub(newer, older, out=place)
+                return
+            self.blocks = []
         self.columns[slot : slot + 1] = [newer - older]
 
     def copy(self) -> Differences:
@@ -83,10 +87,12 @@ class Differences:
         """`start - Σ weight · difference`; (B, D), weights (B, len)."""
         weights = weights.to(start.dtype)
         if self._as_products(start, weights):
-            for part, block in zip(weights.split(BLOCK, dim=1), self._filled(), strict=True):
-                moved = _product(part, block)
-                start = torch.sub(start, moved, out=moved)
-            return start
+            parts, blocks = weights.split(BLOCK, dim=1), self._filled()
+            moved = _product(parts[0], blocks[0])
+            moved = torch.sub(start, moved, out=moved)
+            for part, block in zip(parts[1:], blocks[1:], strict=True):
+                moved -= _product(part, block)
+            return moved
         for weight, column in zip(weights.unbind(dim=1), self.columns, strict=True):
             start = torch.addcmul(start, weight[:, None], column, value=-1)
         return start

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import torch
 from attrs import define, evolve, frozen
 from torch import Tensor
-from torch.nn import functional
 
 from fpdm import batch
 from fpdm.batch import Layout
@@ -182,10 +181,8 @@ class SecantSolver(IterativeSolver):
         past.known = _put(past.known, slot, length > 0)
         if self.forgets:
             past.known = past.known & ~rejected[:, None]
-        grown = len(tests) - past.matrix.shape[1]
-        past.matrix = functional.pad(past.matrix, (0, grown, 0, grown)).clone()
-        past.matrix[:, slot, :] = row
-        past.matrix[:, :, slot] = column
+        taller = _put(past.matrix, slot, row[:, : past.matrix.shape[2]])
+        past.matrix = _put(taller, slot, column, dim=2)
 
     def _solve(self, past: Secants, new: Past) -> Tensor:
         """`γ`, from equations of unit tests; (B, m), zero where a sample cannot be solved."""
@@ -220,6 +217,8 @@ def _kind(past: Secants) -> tuple[object, ...]:
     return past.layout, past.dtype, past.d_images.size, past.lengths.device
 
 
-def _put(table: Tensor, slot: int, column: Tensor) -> Tensor:
-    """A table, (B, m), with `column`, (B,), in a slot, or after the last one."""
-    return torch.cat([table[:, :slot], column[:, None], table[:, slot + 1 :]], dim=1)
+def _put(table: Tensor, slot: int, new: Tensor, *, dim: int = 1) -> Tensor:
+    """A table with `new` in one slot of a dimension, or after the last one."""
+    before, after = table.tensor_split([slot], dim=dim)
+    rest = after.narrow(dim, 1, after.shape[dim] - 1) if after.shape[dim] else after
+    return torch.cat([before, new.unsqueeze(dim), rest], dim=dim)
