@@ -42,9 +42,8 @@ class Secants:
         accelerated: whether the iterate made from it was more than a plain one, (B,).
         d_images: differences of successive images, the columns of dF.
         tests: the vectors with which the secant equations are multiplied, the columns of T.
-        matrix: of the equations, Tᵀ dR or what stands in for it, (B, m, m).
-        lengths: of the tests, (B, m).
-        known: which differences a sample has not forgotten, (B, m).
+        scale: the inverse length of each test, (B, m); 0 where a sample has forgotten it.
+        matrix: of the equations, Tᵀ dR or what stands in for it, with unit tests, (B, m, m).
     """
 
     layout: Layout
@@ -53,9 +52,8 @@ class Secants:
     accelerated: Tensor
     d_images: Differences
     tests: Differences
+    scale: Tensor
     matrix: Tensor
-    lengths: Tensor
-    known: Tensor
 
 
 class SecantSolver(IterativeSolver):
@@ -114,7 +112,7 @@ class SecantSolver(IterativeSolver):
     def start(self, z0: Tensor) -> Secants:
         """Begin without a past."""
         window, layout = self.window, Layout.of(z0)
-        empty = z0.new_empty(len(layout.rows(z0)), 0, dtype=batch.wide(z0.dtype))
+        empty = z0.new_empty(len(layout.rows(z0)), 0, dtype=batch.widest(z0.device))
         return Secants(
             layout=layout,
             dtype=z0.dtype,
@@ -122,9 +120,8 @@ class SecantSolver(IterativeSolver):
             accelerated=torch.zeros(len(empty), dtype=torch.bool, device=empty.device),
             d_images=Differences(window),
             tests=Differences(window),
+            scale=empty,
             matrix=empty[:, :, None].expand(-1, 0, 0),
-            lengths=empty,
-            known=empty.bool(),
         )
 
     def resume(self, z0: Tensor, carry: Any) -> Secants:
@@ -141,8 +138,8 @@ class SecantSolver(IterativeSolver):
             accelerated=fresh.accelerated,
             d_images=carry.d_images.copy(),
             tests=carry.tests.copy(),
+            scale=carry.scale.detach(),
             matrix=carry.matrix.detach(),
-            lengths=carry.lengths.detach(),
         )
 
     def advance(self, z: Tensor, image: Tensor, state: Secants) -> tuple[Tensor, Secants]:
@@ -175,28 +172,25 @@ class SecantSolver(IterativeSolver):
         """Take in the differences to the last evaluation."""
         past.d_images.push(new.image, last.image)
         row, column = self.border(past, last, new)
-        tests = past.tests
-        slot, length = tests.slot, torch.linalg.vector_norm(tests.newest, dim=1)
-        past.lengths = _put(past.lengths, slot, length)
-        past.known = _put(past.known, slot, length > 0)
+        slot, length = past.tests.slot, torch.linalg.vector_norm(past.tests.newest, dim=1)
+        sound = (length > 0) & (length < torch.inf)
         if self.forgets:
-            past.known = past.known & ~rejected[:, None]
-        taller = _put(past.matrix, slot, row[:, : past.matrix.shape[2]])
-        past.matrix = _put(taller, slot, column, dim=2)
+            sound = sound & ~rejected
+            past.scale = torch.where(rejected[:, None], 0, past.scale)
+            past.matrix = torch.where(rejected[:, None, None], 0, past.matrix)
+        unit = torch.where(sound, 1 / torch.where(sound, length, 1), 0).to(past.scale.dtype)
+        past.scale = _put(past.scale, slot, unit)
+        both = past.scale * unit[:, None]
+        taller = _put(past.matrix, slot, (both * row)[:, : past.matrix.shape[2]])
+        past.matrix = _put(taller, slot, both * column, dim=2)
 
     def _solve(self, past: Secants, new: Past) -> Tensor:
-        """`γ`, from equations of unit tests; (B, m), zero where a sample cannot be solved."""
+        """`γ`, (B, m), zero where a sample cannot be solved."""
         if not len(past.tests):
-            return past.lengths
-        precise = new.gap.dtype
-        known = past.known & past.lengths.isfinite()
-        scale = torch.where(known, 1 / torch.where(known, past.lengths, 1), 0).to(precise)
-        pairs = known[:, :, None] & known[:, None, :]
-        matrix = torch.where(pairs, past.matrix, 0).to(precise)
-        matrix = scale[:, :, None] * matrix * scale[:, None, :]
-        matrix = matrix + torch.where(known, self.shift, 1.0).to(precise).diag_embed()
-        against = torch.where(known, past.tests.dots(new.difference), 0).to(precise)
-        gamma = scale * _solve(matrix, scale * against)
+            return past.scale
+        diagonal = torch.where(past.scale > 0, self.shift, 1.0)
+        matrix = past.matrix + diagonal.to(past.scale.dtype).diag_embed()
+        gamma = past.scale * _solve(matrix, past.scale * past.tests.dots(new.difference))
         return torch.where(gamma.isfinite().all(dim=1, keepdim=True), gamma, 0)
 
 
@@ -214,7 +208,7 @@ def _solve(matrix: Tensor, right: Tensor) -> Tensor:
 
 def _kind(past: Secants) -> tuple[object, ...]:
     """What has to agree so that one solve can go on from another."""
-    return past.layout, past.dtype, past.d_images.size, past.lengths.device
+    return past.layout, past.dtype, past.d_images.size, past.scale.device
 
 
 def _put(table: Tensor, slot: int, new: Tensor, *, dim: int = 1) -> Tensor:
