@@ -32,7 +32,8 @@ class Layout:
     @classmethod
     def of(cls, z: Tensor) -> Layout:
         """The layout of a state, (B, ...)."""
-        inner = sorted(range(1, z.dim()), key=z.stride, reverse=True)
+        extent = {dim: z.stride(dim) if z.shape[dim] > 1 else 0 for dim in range(1, z.dim())}
+        inner = sorted(extent, key=extent.__getitem__, reverse=True)
         return cls(z.shape, (0, *inner) if z.dim() else ())
 
     def rows(self, z: Tensor) -> Tensor:
@@ -68,8 +69,11 @@ def widest(device: torch.device) -> torch.dtype:
 
 
 def finite(z: Tensor) -> Tensor:
-    """Whether a sample is finite, together with its sum: (B, ...) → (B,)."""
-    return Layout.of(z).rows(z).sum(dim=1, dtype=wide(z.dtype)).isfinite()
+    """Whether all of a sample is finite: (B, ...) → (B,)."""
+    flat = Layout.of(z).rows(z)
+    if not flat.shape[1]:
+        return torch.ones(len(flat), dtype=torch.bool, device=z.device)
+    return (flat.amax(dim=1) < torch.inf) & (flat.amin(dim=1) > -torch.inf)  # NaN is neither
 
 
 def norm(z: Tensor) -> Tensor:
@@ -92,11 +96,16 @@ def select(mask: Tensor, chosen: Tensor, other: Tensor) -> Tensor:
     On the CPU, where to look at the mask is to wait for nothing, one of the two is returned as it
     is if it is chosen for all.
     """
-    if mask.device.type == "cpu":
-        with suppress(RuntimeError):  # under a transform of torch.func there is nothing to look at
-            seen = mask.numpy()
-            if seen.all():
-                return chosen
-            if not seen.any():
-                return other
+    if seen_to_hold(mask):
+        return chosen
+    if seen_to_hold(~mask):
+        return other
     return torch.where(spread(mask, chosen), chosen, other)
+
+
+def seen_to_hold(mask: Tensor) -> bool:
+    """Whether `mask` is True throughout, as far as can be seen without waiting for a device."""
+    if mask.device.type == "cpu":
+        with suppress(RuntimeError):  # under a transform of torch.func there is nothing to see
+            return bool(mask.numpy().all())
+    return False

@@ -51,8 +51,8 @@ class FixedPointSolver(ABC):
         """Solve `z = f(z)` from `x0`, each sample of the batch for itself.
 
         Args:
-            f: maps a tensor to one of its own shape and dtype, sample by sample, and leaves its
-                argument as it is.
+            f: maps a tensor to one of its own shape and dtype, sample by sample. It leaves its
+                argument as it is, and does not write to what it has returned.
             x0: where to start; any rank, batch first.
             evals: the calls of `f` granted. Without `tol` exactly so many are made, and nothing
                 synchronises with the host; 0 returns `x0`.

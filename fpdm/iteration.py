@@ -14,7 +14,7 @@ from torch import Tensor
 from fpdm import batch
 from fpdm.checks import check_real, check_whole
 from fpdm.counting import Counted
-from fpdm.errors import InvalidValueError
+from fpdm.errors import InvalidValueError, PluginError
 from fpdm.interfaces import FixedPointSolver
 from fpdm.solution import Solution, Status
 
@@ -52,8 +52,8 @@ class Evaluation:
 
 def relative(gap: Tensor, image: Tensor) -> Tensor:
     """`gap / ‖image‖` for each sample; (B,), image (B, ...)."""
-    size = batch.norm(image.detach()).clamp_min(torch.finfo(gap.dtype).tiny)
-    return (gap / size).nan_to_num(nan=torch.inf, posinf=torch.inf)
+    ratio = gap / batch.norm(image.detach())
+    return torch.where(gap == 0, 0, ratio).nan_to_num(nan=torch.inf, posinf=torch.inf)
 
 
 class Monitor(Counted):
@@ -188,6 +188,10 @@ class IterativeSolver(FixedPointSolver):
         """`advance`, for a solver that also wants what was measured of the evaluation."""
         return self.advance(evaluation.z, evaluation.image, state)
 
+    def carried(self, state: Any) -> Any:
+        """Return what of the last state a solution carries; it holds no graph."""
+        return state
+
     def resume(self, z0: Tensor, carry: Any) -> Any:
         """Return the state before the first evaluation, going on from that of an earlier solve."""
         del z0, carry
@@ -233,6 +237,7 @@ class IterativeSolver(FixedPointSolver):
                 break  # nobody would see the next iterate
             proposal, state = self.step(evaluation, state)
             if proposal is not evaluation.image:  # which may have overflown
+                self._check(proposal, like=z)
                 sound = monitor.answered & batch.finite(proposal.detach())
                 proposal = batch.select(sound, proposal, evaluation.image)
             z = proposal
@@ -242,4 +247,11 @@ class IterativeSolver(FixedPointSolver):
             if tol is not None and not bool(monitor.going.any()):
                 break
         solution = monitor.solution(batch.arrange(value, like=x0), gap, residual)
-        return evolve(solution, carry=state) if self.carry else solution
+        return evolve(solution, carry=self.carried(state)) if self.carry else solution
+
+    def _check(self, proposal: Tensor, *, like: Tensor) -> None:
+        if proposal.shape != like.shape or proposal.dtype != like.dtype:
+            raise PluginError(
+                f"{type(self).__name__} made an iterate of {tuple(proposal.shape)} "
+                f"{proposal.dtype} for a state of {tuple(like.shape)} {like.dtype}."
+            )

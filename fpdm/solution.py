@@ -30,8 +30,13 @@ class Status(enum.IntEnum):
     """
 
 
-def _brief(value: Tensor) -> str:
-    return f"<{tuple(value.shape)} {value.dtype}>"
+def _brief(value: Tensor | None) -> str:
+    return "None" if value is None else f"<{tuple(value.shape)} {value.dtype}>"
+
+
+def _absolute(solution: Solution) -> Tensor:
+    absolute = solution.residual * batch.norm(solution.value.detach())
+    return absolute.nan_to_num(nan=torch.inf, posinf=torch.inf)
 
 
 @frozen(eq=False)
@@ -42,7 +47,8 @@ class Solution:
         value: the approximation, shaped and typed like the start, (B, ...).
         evals: calls of `f` made for the whole batch.
         residual: `‖f(z) - z‖ / ‖f(z)‖` at the evaluation from which the `value` of each sample was
-            made; (B,), float32 or wider, `inf` where none was taken.
+            made; (B,), float32 or wider. `inf` where none was taken: without evaluations, and for
+            a sample that plain iteration without a tolerance has lost.
         status: one `Status` code per sample; (B,), int64.
         absolute_residual: `‖f(z) - z‖` there; (B,). If it is not given, `residual * ‖value‖`.
         trace: the relative residual of every evaluation, (evals, B), where
@@ -55,12 +61,8 @@ class Solution:
     evals: int
     residual: Tensor
     status: Tensor
-    absolute_residual: Tensor = field(
-        default=Factory(
-            lambda self: self.residual * batch.norm(self.value.detach()), takes_self=True
-        )
-    )
-    trace: Tensor | None = field(default=None, repr=lambda trace: trace and _brief(trace))
+    absolute_residual: Tensor = field(default=Factory(_absolute, takes_self=True))
+    trace: Tensor | None = field(default=None, repr=_brief)
     carry: Any = field(default=None, repr=False)
 
 

@@ -72,6 +72,45 @@ class Diverges(Plain):
         return z + 2.5 * (image - z), state
 
 
+class Flatters(Plain):
+    def solve(self, f, x0, *, evals, tol=None):
+        found = super().solve(f, x0, evals=evals, tol=tol)
+        return attrs.evolve(found, residual=0.5 * found.residual)
+
+
+class Magnifies(Plain):
+    def solve(self, f, x0, *, evals, tol=None):
+        found = super().solve(f, x0, evals=evals, tol=tol)
+        return attrs.evolve(found, absolute_residual=1e6 * found.absolute_residual)
+
+
+class Claims(Plain):
+    def solve(self, f, x0, *, evals, tol=None):
+        found = super().solve(f, x0, evals=evals, tol=tol)
+        return found if tol is None else attrs.evolve(found, status=torch.ones_like(found.status))
+
+
+class Forgets(Plain):
+    carry = True
+
+    def carried(self, state):
+        return None
+
+
+class Graphs(Plain):
+    carry = True
+    keeps_best = True
+
+    def start(self, z0):
+        return [z0]
+
+    def advance(self, z, image, state):
+        return image + 0 * state[0], [image]
+
+    def resume(self, z0, carry):
+        return carry
+
+
 class Ignores(Plain):
     def solve(self, f, x0, *, evals, tol=None):
         return super().solve(f, x0, evals=max(evals, 0), tol=tol or None)

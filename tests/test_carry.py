@@ -70,7 +70,7 @@ def test_a_carry_that_does_not_fit_is_refused():
         (anderson, torch.zeros(2, 4)),
         (anderson, torch.zeros(2, 3).double()),
     ):
-        with pytest.raises(InvalidValueError, match="needs what it carried itself"):
+        with pytest.raises(InvalidValueError, match="needs what it has carried itself"):
             solver.solve(torch.cos, x0, evals=2, carry=carry)
     with pytest.raises(InvalidValueError, match="Naive cannot go on from an earlier solve"):
         fpdm.solver("naive").solve(torch.cos, torch.zeros(2, 3), evals=2, carry=carry)
@@ -134,3 +134,47 @@ def test_where_no_solver_is_named_sampling_accelerates_and_training_does_not():
     model(torch.zeros(1, 1, 4, 4), **call)
     model(torch.zeros(1, 1, 4, 4), **call, solver="broyden")
     assert seen == [fpdm.solver("naive"), fpdm.solver("broyden")]
+
+
+@every
+def test_evaluations_past_convergence_do_not_wear_out_what_was_learned(name, options):
+    problem = affine((50, 12), factor=0.9, seed=0)
+    moved = affine((50, 12), factor=0.9, seed=0)
+    solver = fpdm.solver(name, carry=True, **options)
+
+    def residual(evals: int) -> float:
+        carry = solver.solve(problem.f, problem.x0, evals=evals).carry
+        start = problem.solution + 0.1  # of a problem that has moved a little
+        f = lambda z: moved.f(z - 0.05) + 0.05  # noqa: E731
+        return solver.solve(f, start, evals=2, carry=carry).residual.median().item()
+
+    if options.get("rank") != 2:
+        assert residual(200) < 2 * residual(16)
+
+
+def test_the_memory_format_of_a_carry_must_fit_and_is_named():
+    solver = fpdm.solver("anderson", carry=True)
+    carry = solver.solve(torch.cos, torch.zeros(2, 3, 4, 5), evals=3).carry
+    x0 = torch.zeros(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    with pytest.raises(InvalidValueError, match="memory format"):
+        solver.solve(torch.cos, x0, evals=3, carry=carry)
+    single = torch.zeros(2, 1, 3, 4).as_strided((2, 1, 3, 4), (12, 1, 4, 1))
+    carry = solver.solve(torch.cos, torch.zeros(2, 1, 3, 4), evals=3).carry
+    assert solver.solve(torch.cos, single, evals=3, carry=carry).evals == 3
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@every
+def test_transforms_of_torch_func_go_through_with_a_carry(name, options):
+    solver = fpdm.solver(name, carry=True, **options)
+    x0 = torch.zeros(2, 3).double()
+    carry = solver.solve(lambda z: 0.5 * z.cos(), x0, evals=4).carry
+
+    def solve(weight):
+        return solver.solve(lambda z: weight * z.cos(), x0, evals=3, carry=carry).value
+
+    weight = torch.linspace(0.2, 0.6, 6, dtype=torch.float64).reshape(2, 3)
+    _, moved = torch.func.jvp(solve, (weight,), (torch.ones_like(weight),))
+    assert moved.isfinite().all()
+    both = torch.stack([weight, 0.5 * weight])
+    torch.testing.assert_close(torch.func.vmap(solve)(both), torch.stack(list(map(solve, both))))

@@ -3,6 +3,7 @@
 import broken
 import pytest
 
+from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.plugins import host
 from fpdm.testing import check_allocation, check_gradient, check_init, check_solver
@@ -21,7 +22,10 @@ OPTIONS = {  # beyond the defaults
 }
 ACCURACY = {"torchdeq-anderson": 1e-4}  # its absolute ridge leaves little of the acceleration
 
-WAITING = {"torchdeq-anderson", "torchdeq-broyden"}  # torchdeq looks at what it has computed
+WITHOUT = {  # torchdeq looks at what it has computed, and divides by zero past convergence
+    "torchdeq-anderson": ["waits_for_nothing"],
+    "torchdeq-broyden": ["waits_for_nothing", "has_a_gradient_past_convergence"],
+}
 
 
 def built(kind: str):
@@ -34,7 +38,7 @@ def built(kind: str):
 
 @pytest.mark.parametrize("solver", built("solver"))
 def test_solvers(solver):
-    check_solver(solver, accuracy=ACCURACY.get(solver.name), may_wait=solver.name in WAITING)
+    check_solver(solver, accuracy=ACCURACY.get(solver.name), without=WITHOUT.get(solver.name, ()))
 
 
 @pytest.mark.parametrize("allocation", built("allocation"))
@@ -65,6 +69,11 @@ def test_gradients(gradient):
         (broken.Swallows, "option that there is not"),
         (broken.Diverges, "find the fixed point"),
         (broken.Ignores, "Negative evaluations"),
+        (broken.Flatters, "evaluation that was made"),
+        (broken.Magnifies, "evaluation that was made"),
+        (broken.Claims, "out of reach"),
+        (broken.Forgets, "carried"),
+        (broken.Graphs, "carried"),
     ],
 )
 def test_a_solver_that_breaks_a_law_is_told_which(cls, law):
@@ -114,6 +123,11 @@ def test_an_estimator_that_breaks_a_law_is_told_which(cls, law):
     check_gradient(broken.Estimator)
     with pytest.raises(AssertionError, match=law):
         check_gradient(cls)
+
+
+def test_a_law_that_there_is_not_cannot_be_left_out():
+    with pytest.raises(InvalidValueError, match="there is no law waits"):
+        check_solver(broken.Plain, without=["waits"])
 
 
 def test_what_is_no_component_is_told_so():

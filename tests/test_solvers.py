@@ -238,3 +238,91 @@ def test_products_are_exact_whatever_matrix_products_are_allowed_to_round(name):
         torch.set_float32_matmul_precision(allowed)
     torch.testing.assert_close(cast, exact, rtol=0, atol=0)
     torch.testing.assert_close(rounded, exact, rtol=1e-4, atol=1e-4)
+
+
+def test_a_solution_of_four_fields_and_one_with_a_trace_print_themselves():
+    four = fpdm.Solution(
+        value=torch.zeros(2, 3),
+        evals=0,
+        residual=torch.full((2,), torch.inf),
+        status=torch.zeros(2, dtype=torch.int64),
+    )
+    assert four.absolute_residual.isinf().all()
+    traced = fpdm.trace("anderson", torch.cos, torch.zeros(2, 3), evals=3)
+    assert "trace=<(3, 2) torch.float64>" in repr(traced)
+    assert "trace=None" in repr(four)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_trace_is_what_was_seen_of_each_evaluation(name):
+    problem = network((3, 4), factor=0.8, seed=0)
+    traced = fpdm.trace(name, problem.f, problem.x0, evals=6)
+    plain = fpdm.solver(name).solve(problem.f, problem.x0, evals=6)
+    assert torch.equal(traced.value, plain.value)
+    assert traced.trace.shape == (6, 3)
+    first = problem.f(problem.x0)
+    gap = (first - problem.x0).norm(dim=1) / first.norm(dim=1)
+    torch.testing.assert_close(traced.trace[0], gap)
+    torch.testing.assert_close(traced.trace.amin(dim=0), plain.residual, rtol=1e-6, atol=1e-12)
+    assert fpdm.trace(name, problem.f, problem.x0, evals=0).trace.shape == (0, 3)
+
+
+def test_a_precision_that_was_set_device_by_device_is_no_obstacle():
+    before = torch.backends.cuda.matmul.fp32_precision
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    try:
+        solution = fpdm.solver("anderson").solve(torch.cos, torch.zeros(2, 3), evals=20)
+    finally:
+        torch.backends.cuda.matmul.fp32_precision = before
+    assert solution.value[0, 0].item() == pytest.approx(0.739085)
+
+
+def test_every_finite_image_counts_up_to_the_end_of_the_range():
+    for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
+        most = torch.finfo(dtype).max
+        solution = fpdm.solver("naive").solve(
+            lambda z, most=most: torch.full_like(z, most), torch.zeros(2, 400, dtype=dtype), evals=2
+        )
+        assert (solution.status == Status.BUDGET_SPENT).all()
+        assert (solution.value == most).all()
+
+
+def test_a_sample_of_a_torchdeq_solver_that_dies_keeps_an_image():
+    images = []
+
+    def f(z):
+        image = torch.where(
+            z.abs().amax(dim=1, keepdim=True) > 1.5, torch.nan, 1.3 * torch.cos(2 * z)
+        )
+        images.append(image)
+        return image
+
+    for seed in range(20):
+        images.clear()
+        x0 = torch.randn(1, 3, generator=torch.Generator().manual_seed(seed))
+        solution = fpdm.solver("torchdeq-broyden").solve(f, x0, evals=8)
+        if solution.status == Status.NON_FINITE and images[0].isfinite().all():
+            assert any(torch.equal(solution.value, image) for image in images)
+
+
+@pytest.mark.parametrize(
+    "made", [lambda image: image[:, :1], lambda image: image.double(), lambda image: image[None]]
+)
+def test_a_solver_that_makes_another_shape_or_dtype_is_named(made):
+    class Bad(IterativeSolver):
+        def start(self, z0):
+            del z0
+
+        def advance(self, z, image, state):
+            del z
+            return made(image), state
+
+    with pytest.raises(PluginError, match="Bad made an iterate of"):
+        Bad().solve(torch.cos, torch.zeros(2, 3), evals=3)
+
+
+def test_relative_to_nothing_is_infinitely_far_and_nothing_is_there():
+    far = fpdm.solver("naive").solve(lambda z: 0 * z, torch.ones(1, 2), evals=1)
+    there = fpdm.solver("naive").solve(lambda z: 0 * z, torch.ones(1, 2), evals=2)
+    assert far.residual.isinf().all()
+    assert (there.residual == 0).all()

@@ -10,7 +10,12 @@ from hypothesis import HealthCheck, settings
 Law = Callable[[Any], None]
 """A check of a component that raises AssertionError. Its docstring is the law."""
 
-quick = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
+)
 """What the laws run with: a few examples of many kinds, whatever the profile of the test run."""
 
 

@@ -25,8 +25,8 @@ class Anderson(SecantSolver):
 
     The ridge is relative to the length of each difference, so the scale of `f` does not matter.
     An extrapolated iterate whose residual grew past `safeguard` times the one before is rejected:
-    that sample takes the plain step in its place, with an empty history. The evaluation spent on it
-    counts. Type II makes two products with the history per evaluation, type I four.
+    that sample takes the plain step in its place, in type II with an empty history. The evaluation
+    spent on it counts. Type II makes two products with the history per evaluation, type I four.
 
     Source: Walker and Ni, Anderson acceleration for fixed-point iterations, SIAM J. Numer. Anal.
     49 (2011). Type I: Fang and Saad, Two classes of multisecant methods for nonlinear acceleration,
@@ -44,7 +44,6 @@ class Anderson(SecantSolver):
     """
 
     name: ClassVar[str] = "anderson"
-    forgets: ClassVar[bool] = True
 
     memory: int = field(default=6, validator=whole(minimum=1))
     mixing: float = field(default=1.0, validator=real(above=0, high=1))
@@ -59,19 +58,26 @@ class Anderson(SecantSolver):
         return self.memory
 
     @property
+    def forgets(self) -> bool:
+        """Type II starts again after a rejection, type I learns from it."""
+        return self.kind == "II"
+
+    @property
     def shift(self) -> float:
         """The ridge; dZᵀ dR is negative where `f` is a contraction."""
         return self.ridge if self.kind == "II" else -self.ridge
 
-    def border(self, past: Secants, last: Past, new: Past) -> tuple[Tensor, Tensor]:
+    def border(
+        self, past: Secants, last: Past, new: Past, learned: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Test with the residual differences themselves (type II) or with the steps (type I)."""
         tests = past.tests
         if self.kind == "II":
-            tests.push(new.difference, last.difference)
+            tests.push(new.difference, last.difference, learned)
             products = tests.dots(tests.newest)
             return products, products
         d_residual = new.difference - last.difference
-        tests.push(past.d_images.newest, d_residual)
+        tests.push(past.d_images.newest, d_residual, learned)
         row = past.d_images.dots(tests.newest) - tests.dots(tests.newest)
         return row, tests.dots(d_residual)
 

@@ -41,7 +41,6 @@ class Broyden(SecantSolver):
     """
 
     name: ClassVar[str] = "broyden"
-    forgets: ClassVar[bool] = False
 
     rank: int = field(default=30, validator=whole(minimum=1))
     safeguard: float = field(default=5.0, validator=real(low=1))
@@ -52,8 +51,10 @@ class Broyden(SecantSolver):
         """The rank."""
         return self.rank
 
-    def border(self, past: Secants, last: Past, new: Past) -> tuple[Tensor, Tensor]:
+    def border(
+        self, past: Secants, last: Past, new: Past, learned: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Test with the steps; a row is `sᵀ dF`, the sum of `sᵀ dR` and `sᵀ dZ`."""
         d_residual = new.difference - last.difference
-        past.tests.push(past.d_images.newest, d_residual)
+        past.tests.push(past.d_images.newest, d_residual, learned)
         return past.d_images.dots(past.tests.newest), past.tests.dots(d_residual)

@@ -7,6 +7,8 @@ from contextlib import suppress
 import torch
 from torch import Tensor
 
+from fpdm.batch import seen_to_hold, select
+
 BLOCK = 8
 """Columns that are allocated together."""
 
@@ -46,25 +48,39 @@ class Differences:
         """The difference pushed last; (B, D)."""
         return self.columns[self.slot]
 
-    def push(self, newer: Tensor, older: Tensor) -> None:
-        """Take `newer - older`, (B, D), as the newest."""
+    def push(self, newer: Tensor, older: Tensor, learned: Tensor) -> None:
+        """Take `newer - older`, (B, D), as the newest, where `learned`, (B,), holds.
+
+        A sample that does not learn keeps what was in that place; in a new place it has anything.
+        """
         slot = self.count % self.size
         self.count += 1
+        kept = self.columns[slot] if slot < len(self) and not seen_to_hold(learned) else None
         if torch.is_grad_enabled() and (newer.requires_grad or older.requires_grad):
             self.blocks = []
         elif self.blocks or not self.columns:
             place = self.columns[slot] if slot < len(self) else self._place(newer)
             with suppress(RuntimeError):  # under a transform of torch.func nothing can be written
-                torch.sub(newer, older, out=place)
+                if kept is None:
+                    torch.sub(newer, older, out=place)
+                else:
+                    place.copy_(select(learned, newer - older, kept))
                 return
             self.blocks = []
-        self.columns[slot : slot + 1] = [newer - older]
+        difference = newer - older
+        if kept is not None:
+            difference = select(learned, difference, kept)
+        self.columns[slot : slot + 1] = [difference]
+
+    def detach(self) -> None:
+        """Drop the graph."""
+        self.columns = [column.detach() for column in self.columns]
 
     def copy(self) -> Differences:
-        """One with the same columns, without their gradient, that changes apart from this one."""
+        """One with the same columns that changes apart from this one."""
         fresh = Differences(self.size)
         for column in self.columns:
-            fresh._place(column).copy_(column.detach())
+            fresh._place(column).copy_(column)
         fresh.count = self.count
         return fresh
 
@@ -88,11 +104,10 @@ class Differences:
         weights = weights.to(start.dtype)
         if self._as_products(start, weights):
             parts, blocks = weights.split(BLOCK, dim=1), self._filled()
-            moved = _product(parts[0], blocks[0])
-            moved = torch.sub(start, moved, out=moved)
+            left = start - _product(parts[0], blocks[0])
             for part, block in zip(parts[1:], blocks[1:], strict=True):
-                moved -= _product(part, block)
-            return moved
+                left -= _product(part, block)
+            return left
         for weight, column in zip(weights.unbind(dim=1), self.columns, strict=True):
             start = torch.addcmul(start, weight[:, None], column, value=-1)
         return start
@@ -100,8 +115,7 @@ class Differences:
     def _as_products(self, *factors: Tensor) -> bool:
         """Whether matrix products would do: no gradient is asked for, and they round no factor."""
         graph = torch.is_grad_enabled() and any(factor.requires_grad for factor in factors)
-        exact = torch.get_float32_matmul_precision() == "highest"
-        return bool(self.blocks) and not graph and exact
+        return bool(self.blocks) and not graph and _are_products_exact()
 
     def _filled(self) -> list[Tensor]:
         """The blocks without the places that nothing has been written to."""
@@ -113,3 +127,11 @@ def _product(vector: Tensor, matrix: Tensor) -> Tensor:
     """`vector matrix` for each sample, in their own dtype: (B, K), (B, K, L) → (B, L)."""
     with torch.autocast(vector.device.type, enabled=False):
         return torch.bmm(vector[:, None], matrix)[:, 0]
+
+
+def _are_products_exact() -> bool:
+    """Whether a matrix product keeps all digits of its factors, as far as can be known."""
+    try:
+        return torch.get_float32_matmul_precision() == "highest"
+    except RuntimeError:  # it was set device by device
+        return False

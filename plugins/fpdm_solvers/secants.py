@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from attrs import define, evolve, frozen
@@ -36,6 +36,7 @@ class Secants:
     """What a secant method remembers, the states as rows in float32 or wider; it is overwritten.
 
     Attributes:
+        method: the solver.
         layout: of the state.
         dtype: of the state.
         last: the last evaluation; None before the first.
@@ -46,6 +47,7 @@ class Secants:
         matrix: of the equations, Tᵀ dR or what stands in for it, with unit tests, (B, m, m).
     """
 
+    method: SecantSolver
     layout: Layout
     dtype: torch.dtype
     last: Past | None
@@ -73,8 +75,10 @@ class SecantSolver(IterativeSolver):
 
     safeguard: float
 
-    forgets: ClassVar[bool]
-    """Whether a rejection empties the sample's memory, or stays in it as one more secant."""
+    @property
+    def forgets(self) -> bool:
+        """Whether a rejection empties the sample's memory, or stays in it as one more secant."""
+        return False
 
     @property
     def shift(self) -> float:
@@ -87,13 +91,16 @@ class SecantSolver(IterativeSolver):
         """How many differences are kept."""
 
     @abstractmethod
-    def border(self, past: Secants, last: Past, new: Past) -> tuple[Tensor, Tensor]:
+    def border(
+        self, past: Secants, last: Past, new: Past, learned: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Push the newest column of T, and return the newest row and column of M.
 
         Args:
             past: with the newest difference in `d_images`, but in nothing else.
             last: the evaluation from which the newest differences are taken.
             new: the evaluation to which they are taken.
+            learned: the samples for which T is to change, (B,).
 
         Returns:
             (B, m) twice.
@@ -114,6 +121,7 @@ class SecantSolver(IterativeSolver):
         window, layout = self.window, Layout.of(z0)
         empty = z0.new_empty(len(layout.rows(z0)), 0, dtype=batch.widest(z0.device))
         return Secants(
+            method=self,
             layout=layout,
             dtype=z0.dtype,
             last=None,
@@ -129,18 +137,19 @@ class SecantSolver(IterativeSolver):
         fresh = self.start(z0)
         if not isinstance(carry, Secants) or _kind(carry) != _kind(fresh):
             raise InvalidValueError(
-                f"carry: {type(self).__name__} needs what it carried itself, with the same options "
-                f"and for states of shape {tuple(z0.shape)}."
+                f"carry: {self} needs what it has carried itself, from states of the same shape, "
+                f"dtype, device and memory format; here they are {tuple(z0.shape)} {z0.dtype}."
             )
-        return evolve(
-            carry,
-            last=None,
-            accelerated=fresh.accelerated,
-            d_images=carry.d_images.copy(),
-            tests=carry.tests.copy(),
-            scale=carry.scale.detach(),
-            matrix=carry.matrix.detach(),
-        )
+        return evolve(carry, d_images=carry.d_images.copy(), tests=carry.tests.copy())
+
+    def carried(self, state: Secants) -> Secants:
+        """Hand the differences on, and not the last evaluation, which was of another `f`."""
+        state.d_images.detach()
+        state.tests.detach()
+        state.last = None
+        state.accelerated = torch.zeros_like(state.accelerated)
+        state.scale, state.matrix = state.scale.detach(), state.matrix.detach()
+        return state
 
     def advance(self, z: Tensor, image: Tensor, state: Secants) -> tuple[Tensor, Secants]:
         """Remember the newest differences, then step along them."""
@@ -170,19 +179,33 @@ class SecantSolver(IterativeSolver):
 
     def _learn(self, past: Secants, last: Past, new: Past, rejected: Tensor) -> None:
         """Take in the differences to the last evaluation."""
-        past.d_images.push(new.image, last.image)
-        row, column = self.border(past, last, new)
+        learned = self._learns(past, last, new)
+        past.d_images.push(new.image, last.image, learned)
+        row, column = self.border(past, last, new, learned)
         slot, length = past.tests.slot, torch.linalg.vector_norm(past.tests.newest, dim=1)
-        sound = (length > 0) & (length < torch.inf)
-        if self.forgets:
-            sound = sound & ~rejected
-            past.scale = torch.where(rejected[:, None], 0, past.scale)
-            past.matrix = torch.where(rejected[:, None, None], 0, past.matrix)
+        sound = learned & (length > 0) & (length < torch.inf)
         unit = torch.where(sound, 1 / torch.where(sound, length, 1), 0).to(past.scale.dtype)
-        past.scale = _put(past.scale, slot, unit)
-        both = past.scale * unit[:, None]
-        taller = _put(past.matrix, slot, (both * row)[:, : past.matrix.shape[2]])
-        past.matrix = _put(taller, slot, both * column, dim=2)
+        scale = _put(past.scale, slot, unit)
+        both = scale * unit[:, None]
+        matrix = _put(past.matrix, slot, (both * row)[:, : past.matrix.shape[2]])
+        matrix = _put(matrix, slot, both * column, dim=2)
+        if slot < past.scale.shape[1]:  # whoever learns nothing keeps what was there
+            scale = batch.select(learned, scale, past.scale)
+            matrix = batch.select(learned, matrix, past.matrix)
+        if self.forgets:
+            scale = batch.select(rejected, torch.zeros_like(scale), scale)
+            matrix = batch.select(rejected, torch.zeros_like(matrix), matrix)
+        past.scale, past.matrix = scale, matrix
+
+    def _learns(self, past: Secants, last: Past, new: Past) -> Tensor:
+        """Whether a sample's differences say something of `f`, (B,).
+
+        Those of a sample that is over do not, nor those that are no more than rounding: they would
+        only take the place of better ones.
+        """
+        size = torch.linalg.vector_norm(new.image.detach(), dim=1)
+        rounding = 2 * torch.finfo(past.dtype).eps * size
+        return (new.gap > 0) & (torch.maximum(new.gap, last.gap) > rounding)
 
     def _solve(self, past: Secants, new: Past) -> Tensor:
         """`γ`, (B, m), zero where a sample cannot be solved."""
@@ -190,7 +213,13 @@ class SecantSolver(IterativeSolver):
             return past.scale
         diagonal = torch.where(past.scale > 0, self.shift, 1.0)
         matrix = past.matrix + diagonal.to(past.scale.dtype).diag_embed()
-        gamma = past.scale * _solve(matrix, past.scale * past.tests.dots(new.difference))
+        right = past.scale * past.tests.dots(new.difference)
+        if matrix.requires_grad:  # 0 times the gradient of a singular system would be NaN
+            with torch.no_grad():
+                regular = _solve(matrix, right).isfinite().all(dim=1)
+            matrix = batch.select(regular, matrix, torch.ones_like(diagonal).diag_embed())
+            right = batch.select(regular, right, torch.zeros_like(right))
+        gamma = past.scale * _solve(matrix, right)
         return torch.where(gamma.isfinite().all(dim=1, keepdim=True), gamma, 0)
 
 
@@ -208,7 +237,7 @@ def _solve(matrix: Tensor, right: Tensor) -> Tensor:
 
 def _kind(past: Secants) -> tuple[object, ...]:
     """What has to agree so that one solve can go on from another."""
-    return past.layout, past.dtype, past.d_images.size, past.scale.device
+    return past.method, past.layout, past.dtype, past.scale.device
 
 
 def _put(table: Tensor, slot: int, new: Tensor, *, dim: int = 1) -> Tensor:

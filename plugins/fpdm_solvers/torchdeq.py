@@ -69,7 +69,7 @@ class TorchdeqSolver(FixedPointSolver):
             z = batch.select(asked, z, value).clone()  # torchdeq overwrites its own
             with saved_tensors_hooks(_same, _same):  # but f saves what it needs as it is
                 image = batch.rows(monitor(z.reshape(x0.shape).to(x0.dtype))).to(z.dtype)
-            value = image if tol is None else batch.select(asked, image, value)
+            value = batch.select(asked & monitor.answered, image, value)
             if tol is not None and bool((monitor.converged | ~monitor.finite).all()):
                 raise _Finished
             return image

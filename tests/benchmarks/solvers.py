@@ -46,8 +46,12 @@ def solver(spec: dict, **options) -> fpdm.FixedPointSolver:
     return fpdm.solver(spec["name"], **named, **options)
 
 
+def escaped(cell: object) -> str:
+    return str(cell).replace("|", "\\|")
+
+
 def row(*cells: object) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
+    return f"| {' | '.join(escaped(cell) for cell in cells)} |"
 
 
 def head(*cells: object) -> Iterator[str]:
@@ -140,7 +144,9 @@ def overhead() -> Iterator[str]:
         peaks = {name: peak_bytes(run) / (4 * x0.numel()) for name, run in runs.items()}
     base = median(times["bare"])
     beyond = {name: median(each) - base for name, each in times.items()}
-    yield from head("solver", "ms per evaluation beyond f", "quartiles", "ratio", "peak states")
+    yield from head(
+        "solver", "ms per evaluation beyond f", "quartiles", "ours / theirs", "peak states"
+    )
     before = ""
     for name in list(runs)[1:]:
         low, high = (sorted(times[name])[index] - base for index in (2, 8))
@@ -153,7 +159,7 @@ def overhead() -> Iterator[str]:
     yield ""
     yield (
         f"{evals} evaluations of an elementwise map, {base:.1f} ms each; medians of 11 interleaved "
-        f"runs. The ratio is ours to torchdeq's. m = 10 costs {longer:.2f} × m = 6. {machine()}"
+        f"runs. m = 10 costs {longer:.2f} × m = 6. {machine()}"
     )
 
 
