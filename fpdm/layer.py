@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from fpdm import plugins
+from fpdm import batch, plugins
 from fpdm.checks import check_whole
 from fpdm.counting import Counted
 from fpdm.errors import InvalidValueError, PluginError
@@ -147,7 +147,7 @@ class FixedPointLayer(nn.Module):
                 f"Init {type(init).__name__} made a start of shape {tuple(z0.shape)} for features "
                 f"of shape {tuple(features.shape)}: is the history from another run?"
             )
-        return z0.to(features.dtype)
+        return batch.arrange(z0.to(features.dtype), like=features)
 
     def extra_repr(self) -> str:
         """Name the strategies in the module's repr."""

@@ -178,3 +178,40 @@ def test_transforms_of_torch_func_go_through_with_a_carry(name, options):
     assert moved.isfinite().all()
     both = torch.stack([weight, 0.5 * weight])
     torch.testing.assert_close(torch.func.vmap(solve)(both), torch.stack(list(map(solve, both))))
+
+
+@pytest.mark.parametrize("name", ["anderson", "broyden"])
+def test_a_sample_that_is_done_keeps_what_it_has_learned_while_others_go_on(name):
+    window = {"anderson": "memory", "broyden": "rank"}[name]
+    solver = fpdm.solver(name, carry=True, **{window: 2})
+    rng = torch.Generator().manual_seed(0)
+    offset = torch.randn(2, 8, dtype=torch.float64, generator=rng)
+    slope = torch.linspace(0.2, 0.9, 8, dtype=torch.float64) * torch.tensor([[0.1], [1.2]])
+
+    def solve(index, x0, **options):
+        f = lambda z: slope[index] * z.cos() + offset[index]  # noqa: E731
+        return solver.solve(f, x0, **options)
+
+    both, one = slice(0, 2), slice(0, 1)
+    together = solve(both, torch.zeros(2, 8).double(), evals=60, tol=1e-6)
+    alone = solve(one, torch.zeros(1, 8).double(), evals=60, tol=1e-6)
+    assert alone.evals < together.evals - 2  # the window has gone round meanwhile
+    start = alone.value + 0.1
+    after = solve(both, torch.cat([start, together.value[1:]]), evals=2, carry=together.carry)
+    by_itself = solve(one, start, evals=2, carry=alone.carry)
+    torch.testing.assert_close(after.value[0], by_itself.value[0], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(after.residual[0], by_itself.residual[0], rtol=1e-6, atol=1e-12)
+
+
+def test_a_start_of_another_memory_format_does_not_interrupt_a_run():
+    class Transposed(type(fpdm.init("reuse"))):
+        def initial(self, features, history):
+            start = super().initial(features, history)
+            return start.mT.contiguous().mT if history else start
+
+    model = tiny(init=Transposed())
+    x, labels = torch.randn(2, 1, 4, 4), torch.tensor([0, 1])
+    with torch.no_grad():
+        first = model(x, timestep=500, class_labels=labels, evals=3).solution
+        again = model(x, timestep=480, class_labels=labels, evals=3, history=(first,)).solution
+    assert again.evals == 3

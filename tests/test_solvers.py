@@ -15,6 +15,7 @@ from fpdm.iteration import IterativeSolver
 from fpdm.plugins import host
 from fpdm.testing import affine, cosine, network
 from fpdm.testing.strategies import exact_dtypes, problems, seeds
+from fpdm_solvers import differences
 
 NAMES = [found.name for found in host().components("solver")]
 every_solver = pytest.mark.parametrize("name", NAMES)
@@ -222,7 +223,7 @@ def test_transforms_of_torch_func_go_through(name):
 
 
 @pytest.mark.parametrize("name", ["anderson", "broyden"])
-def test_products_are_exact_whatever_matrix_products_are_allowed_to_round(name):
+def test_products_are_exact_whatever_matrix_products_are_allowed_to_round(name, monkeypatch):
     problem = cosine((3, 40), factor=0.9, seed=0, dtype=torch.float32)  # no matrix in f itself
 
     def solve():
@@ -233,7 +234,9 @@ def test_products_are_exact_whatever_matrix_products_are_allowed_to_round(name):
         cast = solve()
     torch.set_float32_matmul_precision("medium")
     try:
-        rounded = solve()
+        with monkeypatch.context() as patch:
+            patch.setattr(differences, "_product", None)
+            rounded = solve()
     finally:
         torch.set_float32_matmul_precision(allowed)
     torch.testing.assert_close(cast, exact, rtol=0, atol=0)
@@ -326,3 +329,18 @@ def test_relative_to_nothing_is_infinitely_far_and_nothing_is_there():
     there = fpdm.solver("naive").solve(lambda z: 0 * z, torch.ones(1, 2), evals=2)
     assert far.residual.isinf().all()
     assert (there.residual == 0).all()
+
+
+@pytest.mark.parametrize(("name", "options"), [("anderson", {"ridge": 0.0}), ("broyden", {})])
+def test_a_singular_system_gives_no_gradient_that_is_not_finite(name, options):
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(60):  # of dyadic numbers, so that systems are exactly singular
+        weight = torch.randint(-2, 3, (1, 2), generator=rng).double() / 4
+        offset = torch.randint(-2, 3, (1, 2), generator=rng).double()
+        x0 = torch.randint(-2, 3, (1, 2), generator=rng).double()
+        weight.requires_grad_()
+        f = lambda z, weight=weight, offset=offset: weight * z + offset  # noqa: E731
+        for evals in (4, 7, 12):
+            found = fpdm.solver(name, **options).solve(f, x0, evals=evals)
+            (gradient,) = torch.autograd.grad(found.value.sum(), weight)
+            assert gradient.isfinite().all()

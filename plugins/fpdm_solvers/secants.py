@@ -211,8 +211,8 @@ class SecantSolver(IterativeSolver):
         """`γ`, (B, m), zero where a sample cannot be solved."""
         if not len(past.tests):
             return past.scale
-        diagonal = torch.where(past.scale > 0, self.shift, 1.0)
-        matrix = past.matrix + diagonal.to(past.scale.dtype).diag_embed()
+        diagonal = torch.where(past.scale > 0, self.shift, 1.0).to(past.scale.dtype)
+        matrix = past.matrix + diagonal.diag_embed()
         right = past.scale * past.tests.dots(new.difference)
         if matrix.requires_grad:  # 0 times the gradient of a singular system would be NaN
             with torch.no_grad():
