@@ -108,7 +108,9 @@ class FixedPointLayer(nn.Module):
             PluginError: the solver did not make the evaluations granted, or the estimator those
                 that it reports.
         """
-        chosen = self.solver if solver is None else plugins.resolve("solver", solver)
+        training = evals is None and self.training
+        default = self.training_solver if training else self.solver
+        chosen = default if solver is None else plugins.resolve("solver", solver)
         init = self.init if init is None else plugins.resolve("init", init)
         if evals is None and tol is not None:
             raise InvalidValueError(
@@ -116,10 +118,9 @@ class FixedPointLayer(nn.Module):
             )
         z0 = self._start(features, history, init)
         f = cast("Block", self.block).bind(features, cond)
-        if evals is None and self.training:
+        if training:
             counted = Counted(f)
-            iterates = self.training_solver if solver is None else chosen
-            solution = self.gradient.solve(counted, z0, iterates, generator)
+            solution = self.gradient.solve(counted, z0, chosen, generator)
             self._check_count(self.gradient, counted.count, solution.evals)
             return solution
         granted = self.evals if evals is None else check_whole("evals", evals, minimum=0)

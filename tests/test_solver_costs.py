@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
+from toys import peak_bytes
 
 import fpdm
 from fpdm.counting import Counted
@@ -12,15 +13,7 @@ SHAPE = (32, 65_536)
 
 def peak_states(run) -> float:
     """The most bytes allocated at a time, in states."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        run()
-    events = [e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]
-    assert events
-    now = most = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        now += event.nbytes()
-        most = max(most, now)
-    return most / (4 * SHAPE[0] * SHAPE[1])
+    return peak_bytes(run) / (4 * SHAPE[0] * SHAPE[1])
 
 
 @pytest.mark.parametrize(

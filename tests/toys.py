@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
 import fpdm
 from fpdm.models.transformer import Block, Conditioning
@@ -53,6 +54,19 @@ def symmetric(seed: int, *, size: int = 200, rho: float = 0.9, batch: int = 1):
     matrix = (basis * spectrum @ basis.mT).float()
     offset = torch.randn(batch, size, generator=rng)
     return lambda z: (matrix @ z[:, :, None])[:, :, 0] + offset
+
+
+def peak_bytes(run) -> int:
+    """The most bytes that `run` has allocated at a time."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        run()
+    events = [e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]
+    assert events
+    now = most = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        now += event.nbytes()
+        most = max(most, now)
+    return most
 
 
 class BlockPasses:

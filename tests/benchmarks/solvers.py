@@ -18,15 +18,15 @@ from statistics import mean, median
 
 import torch
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from toys import stiff_block, symmetric
+from toys import peak_bytes, stiff_block, symmetric
 
 import fpdm
 from fpdm.data import digits
 from fpdm.evaluation import DigitClassifier, frechet_distance
+from fpdm.iteration import Evaluation
 from fpdm.testing.classical import classical
 
 TABLES = Path(__file__).parent.parent.parent / "docs" / "tables"
@@ -78,8 +78,7 @@ def residuals() -> Iterator[str]:
 
     def left(f: Callable[[Tensor], Tensor], x0: Tensor, evals: int, spec: dict) -> Tensor:
         value = solver(spec).solve(f, x0, evals=evals).value
-        gap, image = (f(value) - value).flatten(1), f(value).flatten(1)
-        return gap.double().norm(dim=1) / image.double().norm(dim=1)
+        return Evaluation(value, f(value)).residual
 
     def report(name: str, evals: int, problems: list[tuple]) -> str:
         cells = []
@@ -161,18 +160,6 @@ def overhead() -> Iterator[str]:
         f"{evals} evaluations of an elementwise map, {base:.1f} ms each; medians of 11 interleaved "
         f"runs. m = 10 costs {longer:.2f} × m = 6. {machine()}"
     )
-
-
-def peak_bytes(run: Callable[[], object]) -> int:
-    """The most bytes that `run` has allocated at a time."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        run()
-    events = [e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]
-    now = most = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        now += event.nbytes()
-        most = max(most, now)
-    return most
 
 
 def machine() -> str:
