@@ -9,8 +9,8 @@ import torch
 from attrs import field, frozen
 from torch import Tensor
 
-from fpdm import schedulers
-from fpdm.checks import check_choice, choice, flag
+from fpdm import samplers, schedulers
+from fpdm.checks import choice, flag
 from fpdm.errors import InvalidValueError
 
 PREDICTIONS = ("v_prediction", "epsilon", "sample", "flow")
@@ -79,24 +79,26 @@ class Diffusion:
             return Noised(x, self._forward.get_velocity(clean, noise, timestep))
         return Noised(x, noise if self.prediction == "epsilon" else clean)
 
-    def scheduler(self, sampler: str = "ddim", *, learned_variance: bool = False) -> Any:
+    def scheduler(self, sampler: str | None = None, *, learned_variance: bool = False) -> Any:
         """Return a diffusers scheduler that samples from this process.
 
         Args:
-            sampler: `ddim` or `ddpm`; flow matching always takes Euler steps.
+            sampler: a name of [`fpdm.samplers`][fpdm.samplers.DIFFUSION]; None is `ddim`, or
+                `euler` for flow matching.
             learned_variance: whether the network predicts the variance too; `ddpm` uses it.
+
+        Raises:
+            UnknownNameError: there is no such sampler for this kind of prediction.
         """
-        check_choice("sampler", sampler, choices=("ddim", "ddpm"))
-        if self.prediction == "flow":
-            return schedulers.FlowScheduler()
-        process: dict[str, Any] = {
-            "prediction_type": self.prediction,
-            "rescale_betas_zero_snr": self.zero_terminal_snr,
-        }
-        if sampler == "ddpm":
-            variance = "learned_range" if learned_variance else "fixed_small"
-            return schedulers.EvenDDPMScheduler(variance_type=variance, **process)
-        return schedulers.EvenDDIMScheduler(**process)
+        default = "euler" if self.prediction == "flow" else "ddim"
+        return samplers.build(
+            default if sampler is None else sampler,
+            {
+                "prediction_type": self.prediction,
+                "rescale_betas_zero_snr": self.zero_terminal_snr,
+                "variance_type": "learned_range" if learned_variance else "fixed_small",
+            },
+        )
 
     @cached_property
     def _forward(self) -> Any:

@@ -2,52 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
 from attrs import frozen
+from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
+from diffusers.image_processor import VaeImageProcessor
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-import fpdm.models  # diffusers loads the components of modules already imported, and no others
-import fpdm.schedulers  # noqa: F401
+import fpdm.models  # noqa: F401 (diffusers loads the components of modules already imported)
+from fpdm import samplers
 from fpdm.checks import check_choice, check_whole
 from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
+from fpdm.labels import Classes
 from fpdm.plugins import Spec
-from fpdm.sampling import Step, sample
+from fpdm.sampling import Step, StepRecord, sample
 
-OUTPUT_TYPES = ("pil", "np", "pt")
+OUTPUT_TYPES = ("pil", "np", "pt", "latent")
+PIXEL_CHANNELS = (1, 3)
 STEPS = 50
 """Timesteps where neither they nor a budget are given."""
 ITERATIONS = 2
 """Iterations per timestep where a budget is given without a number of timesteps."""
 
+LOADER = '''"""Loads this folder with fpdm: `pip install fpdm`, then
 
-@frozen(eq=False)
-class FPDMOutput:
+DiffusionPipeline.from_pretrained(folder, custom_pipeline="pipeline", trust_remote_code=True)
+"""
+
+from fpdm import FPDMPipeline
+
+__all__ = ["FPDMPipeline"]
+'''
+
+
+@dataclass
+class FPDMOutput(BaseOutput):
     """What the pipeline made.
 
     Attributes:
-        images: as asked for: a list of PIL images, or an array or tensor of (B, C, H, W) in [0, 1].
-        steps: every step of the run, for those who want the residuals or the iterations.
+        images: as asked for: a list of PIL images, an array of (B, H, W, C) or a tensor of
+            (B, C, H, W) in [0, 1], or the latents.
+        steps: what each timestep cost and how its solve ended. [`fpdm.sample`][fpdm.sample] also
+            gives the images and solutions in between.
     """
 
     images: list[Image.Image] | NDArray[np.float32] | Tensor
-    steps: list[Step]
+    steps: list[StepRecord]
 
 
 class FPDMPipeline(DiffusionPipeline):
     """Draws images with a network and a scheduler under a budget of block passes.
 
+    Saving and loading, moving to a device, offloading and the progress bar are those of diffusers.
+
     Args:
         model: an `FPDiT` or a `DiT`.
         scheduler: of diffusers; it must fit what the model predicts.
+        vae: turns the model's samples, which are its scaled latents, into images: an
+            `AutoencoderKL`. None if the model's samples are images.
+        id2label: names of the classes by number; several names of one are set apart by commas.
+        prediction_type: what the network predicts: `epsilon`, `sample`, `v_prediction`, `flow`
+            (`x0 - noise`) or `flow_prediction` (`noise - x0`). None takes it from the scheduler. A
+            scheduler that is exchanged later has to fit it.
+
+    Raises:
+        InvalidValueError: the parts do not fit together.
 
     Examples:
         >>> import torch, fpdm
@@ -58,9 +88,34 @@ class FPDMPipeline(DiffusionPipeline):
         ([(8, 8), (8, 8)], 15)
     """
 
-    def __init__(self, model: Any, scheduler: Any) -> None:
+    model_cpu_offload_seq = "model->vae"
+    _optional_components: ClassVar[list[str]] = ["vae"]
+    _callback_tensor_inputs: ClassVar[list[str]] = ["latents", "residual"]
+
+    def __init__(
+        self,
+        model: Any,
+        scheduler: Any,
+        vae: Any = None,
+        id2label: Mapping[int, str] | None = None,
+        prediction_type: str | None = None,
+    ) -> None:
         super().__init__()
-        self.register_modules(model=model, scheduler=scheduler)
+        if prediction_type is None:
+            prediction_type = samplers.prediction_of(scheduler)
+        else:
+            check_choice("prediction_type", prediction_type, choices=samplers.PREDICTIONS)
+        self.register_modules(model=model, scheduler=scheduler, vae=vae)
+        self.classes = Classes(model.config["num_classes"], model.null_class, id2label)
+        names = {str(number): name for number, name in self.classes.names.items()}
+        self.register_to_config(id2label=names or None, prediction_type=prediction_type)
+        self.image_processor = VaeImageProcessor()
+        if vae is not None and vae.config.latent_channels != model.config["in_channels"]:
+            raise InvalidValueError(
+                f"The vae has {vae.config.latent_channels} latent channels, but the network draws "
+                f"{model.config['in_channels']}."
+            )
+        self._interrupt = False
 
     @classmethod
     def digits(cls) -> FPDMPipeline:
@@ -69,106 +124,252 @@ class FPDMPipeline(DiffusionPipeline):
 
         return cast("FPDMPipeline", cls.from_pretrained(DIGITS))
 
+    @property
+    def labels(self) -> dict[str, int]:
+        """The number of each class by its name; an ambiguous name is not among them."""
+        found = self.classes.by_name()
+        return {name: numbers[0] for name, numbers in sorted(found.items()) if len(numbers) == 1}
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether a callback has set `_interrupt`, to end the run after its timestep."""
+        return self._interrupt
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
+        """Save all components to a folder, from which `from_pretrained` loads them.
+
+        A `pipeline.py` in it lets `DiffusionPipeline.from_pretrained` load it too, with
+        `custom_pipeline="pipeline"` and `trust_remote_code=True`.
+
+        Args:
+            save_directory: the folder; it is made if it does not exist.
+            options: of diffusers, such as `variant` and `push_to_hub`.
+        """
+        folder = Path(save_directory)
+        if folder.is_file():
+            raise InvalidValueError(f"{folder} is a file: must be a folder, or nothing yet.")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "pipeline.py").write_text(LOADER, encoding="utf-8")
+        super().save_pretrained(folder, **options)
+
     @torch.no_grad()
     def __call__(
         self,
-        class_labels: Sequence[int] | Tensor,
+        class_labels: Iterable[int | str] | Tensor,
         *,
         budget: int | None = None,
         num_inference_steps: int | None = None,
         solver: Spec | FixedPointSolver | None = None,
         allocation: Spec | AllocationPolicy | None = None,
         init: Spec | InitStrategy | None = None,
+        scheduler: Any = None,
         guidance_scale: float = 1.0,
-        generator: torch.Generator | None = None,
+        guidance_channels: int | None = None,
+        guidance_interval: tuple[float, float] = (0.0, 1.0),
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        latents: Tensor | None = None,
         output_type: str = "pil",
-    ) -> FPDMOutput:
+        return_dict: bool = True,
+        callback_on_step_end: Callable[..., Any] | None = None,
+        callback_on_step_end_tensor_inputs: Iterable[str] = ("latents",),
+    ) -> FPDMOutput | tuple[Any, ...]:
         """Draw one image for each class label.
 
         Args:
-            class_labels: whole numbers from 0 to `num_classes`, which stands for no class; (B,).
+            class_labels: (B,) numbers from 0 to `num_classes`, which stands for no class, or names
+                of `id2label`.
             budget: block passes for the run, explicit layers included; None spends the model's
                 own number of iterations at each of the timesteps.
             num_inference_steps: timesteps. None makes as many as leave two iterations each, or
-                50 where no budget is given either.
+                50 where no budget is given either. A scheduler of second order, such as Heun's,
+                calls the network about twice for each.
             solver: by name, by mapping with options, or an object; None is the model's own.
             allocation: likewise; None is `constant`.
             init: likewise; None is the model's own.
+            scheduler: by name, such as `"unipc"`, or an object; None is the pipeline's own.
             guidance_scale: classifier-free guidance; 1 is none.
-            generator: for the noise; on the CPU it draws the same on every device.
-            output_type: `pil`, `np` or `pt`.
+            guidance_channels: how many channels are guided, from the first; None is all. The
+                published figures of DiT guide 3.
+            guidance_interval: from where to where in the run guidance acts, as fractions of its
+                timesteps.
+            generator: for the noise; on the CPU it draws the same on every device. A list of them,
+                one for each image, makes an image independent of the others in its batch.
+            latents: the noise to begin with, standard normal, (B, C, H, W); None draws it.
+            output_type: `pil`, `np`, `pt`, or `latent` for the model's samples as they are.
+            return_dict: whether to return an `FPDMOutput`, or a tuple of what is in it.
+            callback_on_step_end: called after each timestep as `(pipe, index, timestep, tensors)`;
+                the `latents` of the mapping that it returns take the place of the run's. It may set
+                `pipe._interrupt = True` to end the run.
+            callback_on_step_end_tensor_inputs: which tensors it is given: `latents`, `residual`.
 
         Raises:
             BudgetError: the budget cannot be spent on the timesteps.
             InvalidValueError: a label or another argument is not allowed.
-            UnknownNameError: a component is not installed.
+            UnknownNameError: a component, a scheduler or a class is not known by that name.
         """
         check_choice("output_type", output_type, choices=OUTPUT_TYPES)
-        labels = self._check_labels(class_labels)
-        steps, budget = self._spread(budget, num_inference_steps)
-        config = self.model.config
-        shape = (len(labels), config["in_channels"], config["sample_size"], config["sample_size"])
-        self.scheduler.set_timesteps(steps, device=self.device)
-        latents = randn_tensor(
-            shape, generator=generator, device=self.device, dtype=self.model.dtype
-        )
-        latents = latents * getattr(self.scheduler, "init_noise_sigma", 1.0)
+        self._check_output(output_type)
+        callback = self._callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
+        labels = torch.tensor(self.classes.numbers(class_labels), device=self._execution_device)
+        scheduler = self._scheduler(scheduler)
+        negate = samplers.fit_prediction(self.config["prediction_type"], scheduler)
+        samplers.warn_of_spacing(scheduler)
+        budget = self._spread(scheduler, budget, num_inference_steps)
+        check_generators(generator, len(labels))
         run = sample(
             self.model,
-            self.scheduler,
-            latents,
+            scheduler,
+            self._noise(len(labels), latents, generator, scheduler),
             labels,
             budget=budget,
             allocation=allocation,
             init=init,
             solver=solver,
             guidance_scale=guidance_scale,
+            guidance_channels=guidance_channels,
+            guidance_interval=guidance_interval,
+            negate=negate,
             generator=generator,
         )
-        with self.progress_bar(total=steps) as bar:
-            seen = []
-            for step in run:
-                seen.append(step)
-                bar.update()
-        return FPDMOutput(images=as_images(seen[-1].sample, output_type), steps=seen)
+        drawn, steps = self._follow(run, len(scheduler.timesteps), callback)
+        images = self._decode(drawn, output_type)
+        self.maybe_free_model_hooks()
+        return FPDMOutput(images=images, steps=steps) if return_dict else (images, steps)
 
-    def _check_labels(self, labels: Sequence[int] | Tensor) -> Tensor:
-        given = torch.as_tensor(labels)
-        if given.dim() != 1 or not len(given) or given.is_floating_point():
+    def _check_output(self, output_type: str) -> None:
+        channels = self.model.config["in_channels"]
+        if output_type != "latent" and self.vae is None and channels not in PIXEL_CHANNELS:
             raise InvalidValueError(
-                f"class_labels={labels!r}: must be a list of whole numbers, one for each image."
+                f"output_type={output_type!r}: the network draws latents of {channels} channels, "
+                f"and the pipeline has no vae to decode them; give it one, or ask for 'latent'."
             )
-        null = self.model.null_class
-        if wrong := [int(label) for label in given if not 0 <= label <= null]:
-            raise InvalidValueError(
-                f"class_labels: {wrong} out of range; classes go from 0 to {null - 1}, and {null} "
-                f"stands for no class."
-            )
-        return given.to(self.device, torch.int64)
 
-    def _spread(self, budget: int | None, steps: int | None) -> tuple[int, int]:
-        """Settle timesteps and budget, where either is left open."""
+    def _callback(
+        self, function: Callable[..., Any] | None, tensors: Iterable[str]
+    ) -> StepCallback | None:
+        if function is None:
+            return None
+        if not callable(function):
+            raise InvalidValueError(f"callback_on_step_end={function!r}: must be callable.")
+        if isinstance(function, (PipelineCallback, MultiPipelineCallbacks)):
+            tensors = function.tensor_inputs
+        names = [tensors] if isinstance(tensors, str) else list(tensors)
+        if unknown := [name for name in names if name not in self._callback_tensor_inputs]:
+            raise InvalidValueError(
+                f"callback_on_step_end_tensor_inputs: {unknown} are not among "
+                f"{self._callback_tensor_inputs}."
+            )
+        return StepCallback(function, tuple(names))
+
+    def _scheduler(self, given: Any) -> Any:
+        if given is None:
+            return self.scheduler
+        if isinstance(given, str):
+            return samplers.switch(self.scheduler, given, predicted=self.config["prediction_type"])
+        if not all(hasattr(given, name) for name in ("set_timesteps", "step", "config")):
+            raise InvalidValueError(
+                f"scheduler={given!r}: must be a scheduler of diffusers or the name of one, such "
+                f"as 'unipc'."
+            )
+        return given
+
+    def _spread(self, scheduler: Any, budget: int | None, steps: int | None) -> int:
+        """Set the timesteps, and settle the budget, where either is left open."""
         layer = getattr(self.model, "layer", None)
         explicit = self.model.pre_passes + self.model.post_passes
         if steps is not None:
-            check_whole("num_inference_steps", steps, minimum=1)
+            samplers.set_timesteps(scheduler, steps, device=self._execution_device)
+        elif budget is None:
+            samplers.set_timesteps(scheduler, STEPS, device=self._execution_device)
+        else:
+            calls = check_whole("budget", budget, minimum=1) // (
+                explicit + ITERATIONS * bool(layer)
+            )
+            samplers.set_timesteps_within(scheduler, calls, device=self._execution_device)
         if budget is None:
-            steps = STEPS if steps is None else steps
-            return steps, steps * (explicit + (layer.evals if layer else 0))
-        check_whole("budget", budget, minimum=1)
-        if steps is None:
-            steps = max(1, budget // (explicit + (ITERATIONS if layer else 0)))
-        return steps, budget
+            return len(scheduler.timesteps) * (explicit + (layer.evals if layer else 0))
+        return budget
+
+    def _noise(
+        self,
+        count: int,
+        latents: Tensor | None,
+        generator: torch.Generator | list[torch.Generator] | None,
+        scheduler: Any,
+    ) -> Tensor:
+        config, dtype = self.model.config, self.model.dtype
+        shape = (count, config["in_channels"], config["sample_size"], config["sample_size"])
+        device = self._execution_device
+        if latents is None:
+            latents = randn_tensor(shape, generator=generator, device=device, dtype=dtype)
+        elif not isinstance(latents, Tensor) or latents.shape != shape:
+            found = tuple(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__
+            raise InvalidValueError(f"latents are {found}: must be a tensor of {shape}.")
+        elif not latents.isfinite().all():
+            raise InvalidValueError("latents hold inf or NaN: must be finite.")
+        return latents.to(device, dtype) * getattr(scheduler, "init_noise_sigma", 1.0)
+
+    def _follow(
+        self,
+        run: Generator[Step, Tensor | None, None],
+        count: int,
+        callback: StepCallback | None,
+    ) -> tuple[Tensor, list[StepRecord]]:
+        """Go through a run; return its last images, and what is worth keeping of its steps."""
+        self._interrupt = False
+        records: list[StepRecord] = []
+        replacement: Tensor | None = None
+        with self.progress_bar(total=count) as bar:
+            while len(records) < count and not self._interrupt:
+                step = run.send(replacement)
+                replacement = step.sample if callback is None else callback(self, step)
+                records.append(step.record())
+                bar.update()
+        return cast("Tensor", replacement), records
+
+    def _decode(self, latents: Tensor, output_type: str) -> Any:
+        if output_type == "latent":
+            return latents
+        if self.vae is None:
+            return self.image_processor.postprocess(latents.float(), output_type)
+        config = self.vae.config
+        latents = latents / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
+        images = self.vae.decode(latents.to(self.vae.dtype)).sample
+        return self.image_processor.postprocess(images.float(), output_type)
 
 
-def as_images(sample: Tensor, output_type: str) -> list[Image.Image] | NDArray[np.float32] | Tensor:
-    """Turn images in [-1, 1], (B, C, H, W), into what was asked for, in [0, 1]."""
-    unit = (sample.detach().float() / 2 + 0.5).clamp(0, 1).cpu()
-    if output_type == "pt":
-        return unit
-    if output_type == "np":
-        return cast("NDArray[np.float32]", unit.numpy())
-    bytes_ = (unit * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    return [
-        Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image) for image in bytes_
-    ]
+@frozen
+class StepCallback:
+    """What is called after each timestep, and the tensors that it is given."""
+
+    function: Callable[..., Any]
+    tensors: tuple[str, ...]
+
+    def __call__(self, pipe: FPDMPipeline, step: Step) -> Tensor:
+        """Call it; return the latents with which the run goes on."""
+        residual = None if step.solution is None else step.solution.residual
+        every = {"latents": step.sample, "residual": residual}
+        given = {name: every[name] for name in self.tensors}
+        answer = self.function(pipe, step.index, step.timestep, given)
+        if not isinstance(answer, Mapping) or answer.get("latents") is None:
+            return step.sample
+        latents = answer["latents"]
+        if not isinstance(latents, Tensor) or latents.shape != step.sample.shape:
+            raise InvalidValueError(
+                f"callback_on_step_end returned latents that are no tensor of "
+                f"{tuple(step.sample.shape)}."
+            )
+        return latents.to(step.sample)
+
+
+def check_generators(generator: Any, count: int) -> None:
+    """Raise `InvalidValueError` unless there is one generator for all images, or one for each."""
+    if generator is None:
+        return
+    every = generator if isinstance(generator, list) else [generator]
+    if not all(isinstance(one, torch.Generator) for one in every):
+        raise InvalidValueError("generator: must be a torch.Generator, or a list of them.")
+    if isinstance(generator, list) and len(generator) != count:
+        raise InvalidValueError(
+            f"generator: a list of {len(generator)} for {count} images; must have one for each."
+        )

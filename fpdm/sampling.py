@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
-from copy import deepcopy
-from typing import Any, Protocol
+from collections.abc import Generator
+from typing import Any, Protocol, cast
 
 import torch
 from attrs import evolve, frozen
@@ -13,26 +11,15 @@ from torch import Tensor
 
 from fpdm import plugins
 from fpdm.allocator import Allocator
-from fpdm.checks import check_real, check_whole
+from fpdm.checks import check_whole
 from fpdm.denoiser import Denoised
 from fpdm.errors import BudgetError, InvalidValueError
+from fpdm.guidance import Guidance
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
 from fpdm.layer import FixedPointLayer
 from fpdm.plugins import Spec
 from fpdm.solution import Solution
-
-
-class Scheduler(Protocol):
-    """What sampling wants of a diffusers scheduler whose timesteps are set."""
-
-    timesteps: Tensor
-    config: Any
-
-    def scale_model_input(self, sample: Tensor, timestep: Tensor) -> Tensor:
-        """Scale the input of the network."""
-
-    def step(self, model_output: Tensor, timestep: Tensor, sample: Tensor, **options: Any) -> Any:
-        """Take the diffusion one timestep further; the result has a `prev_sample`."""
+from fpdm.stepping import Scheduler, Stepping
 
 
 class Model(Protocol):
@@ -51,11 +38,35 @@ class Model(Protocol):
         """Block passes after it."""
 
     @property
-    def null_class(self) -> int:
-        """The label for no class."""
+    def null_class(self) -> int | None:
+        """The label for no class; None if no label is for it."""
 
     def __call__(self, x: Tensor, **call: Any) -> Denoised:
         """Denoise a batch `x`, (B, C, H, W), given a `timestep` and `class_labels`, (B,)."""
+
+
+@frozen(eq=False)
+class StepRecord:
+    """What one timestep of a sampling run cost, and how its solve ended.
+
+    Attributes:
+        index: in sampling order; 0 is the noisiest.
+        steps: how many there are.
+        timestep: of the diffusion, ().
+        iterations: granted to the implicit layer, and made.
+        passes: block passes of this timestep, explicit layers included.
+        residual: relative, at the end of the solve, (B,), or (2 B,) where it was guided; None if
+            the network is explicit.
+        status: one [`Status`][fpdm.Status] code for each of them.
+    """
+
+    index: int
+    steps: int
+    timestep: Tensor
+    iterations: int
+    passes: int
+    residual: Tensor | None
+    status: Tensor | None
 
 
 @frozen(eq=False)
@@ -69,7 +80,7 @@ class Step:
         iterations: granted to the implicit layer, and made.
         passes: block passes of this timestep, explicit layers included.
         sample: the images after it, (B, C, H, W).
-        solution: of the implicit layer, for B samples or 2 B with guidance; None if explicit.
+        solution: of the implicit layer, for B samples or 2 B where it was guided; None if explicit.
     """
 
     index: int
@@ -80,18 +91,37 @@ class Step:
     sample: Tensor
     solution: Solution | None
 
+    def record(self) -> StepRecord:
+        """What is worth keeping of a step when its images and states are not."""
+        return StepRecord(
+            index=self.index,
+            steps=self.steps,
+            timestep=self.timestep,
+            iterations=self.iterations,
+            passes=self.passes,
+            residual=None if self.solution is None else self.solution.residual,
+            status=None if self.solution is None else self.solution.status,
+        )
+
 
 def iteration_budget(
-    budget: int, *, steps: int, pre_passes: int, post_passes: int, implicit: bool = True
+    budget: int,
+    *,
+    steps: int,
+    pre_passes: int,
+    post_passes: int,
+    implicit: bool = True,
+    order: int = 1,
 ) -> int:
     """The iterations that are left of a budget of block passes when the explicit layers are paid.
 
     Args:
         budget: block passes for the whole run.
-        steps: timesteps.
+        steps: timesteps, at each of which the network is called once.
         pre_passes: block passes before the implicit layer at each timestep.
         post_passes: block passes after it.
         implicit: whether there are iterations to pay for at all.
+        order: of the scheduler, which makes about so many timesteps of one inference step.
 
     Raises:
         BudgetError: the budget cannot pay for the steps; the message says what it can pay for.
@@ -107,7 +137,7 @@ def iteration_budget(
     left = budget - steps * explicit
     if budget < steps * least:
         costs = f"({pre_passes} pre + {post_passes} post + 1 iteration)" if implicit else explicit
-        affordable = budget // least
+        affordable = (budget // least + order - 1) // order
         advice = f"num_inference_steps ≤ {affordable} or " if affordable else ""
         raise BudgetError(
             f"budget={budget} cannot pay for {steps} steps: {steps} × {costs} = {steps * least} "
@@ -132,12 +162,16 @@ def sample(
     init: Spec | InitStrategy | None = None,
     solver: Spec | FixedPointSolver | None = None,
     guidance_scale: float = 1.0,
+    guidance_channels: int | None = None,
+    guidance_interval: tuple[float, float] = (0.0, 1.0),
+    negate: bool = False,
     generator: torch.Generator | list[torch.Generator] | None = None,
-) -> Iterator[Step]:
+) -> Generator[Step, Tensor | None, None]:
     """Sample, yielding each step; the images are in the last one.
 
     All state of the run is in this generator, which works on a copy of the scheduler: two runs
     cannot see each other's. Iterate it under `torch.no_grad()` unless you want to differentiate.
+    What is sent into it, a tensor like `sample`, takes the place of the images of the last step.
 
     Args:
         model: an [`FPDiT`][fpdm.FPDiT], a [`DiT`][fpdm.DiT], or any network that offers what
@@ -153,15 +187,21 @@ def sample(
         solver: what iterates; None is the network's own.
         guidance_scale: classifier-free guidance; 1 is none. The conditional and the unconditional
             prediction come from one doubled batch.
-        generator: for schedulers that draw noise.
+        guidance_channels: how many channels of the prediction are guided; None is all.
+        guidance_interval: from where to where in the run it acts, as fractions of its timesteps.
+        negate: hand the negated prediction to the scheduler: for networks that predict `x0 - noise`
+            with a scheduler that expects `noise - x0`, or the other way round.
+        generator: for schedulers that draw noise; or a list of them, one for each image.
 
     Raises:
         BudgetError: the budget cannot be spent on the scheduler's timesteps.
+        InvalidValueError: guidance, or what the scheduler expects, does not fit the network.
 
     Yields:
         A `Step` for each timestep.
     """
-    check_real("guidance_scale", guidance_scale, low=0)
+    guidance = Guidance(guidance_scale, guidance_channels, guidance_interval)
+    _check_guidance(guidance, model, channels=latents.shape[1])
     layer: FixedPointLayer | None = getattr(model, "layer", None)
     given = {"allocation": allocation, "init": init, "solver": solver}
     chosen = {kind: plugins.resolve(kind, v) for kind, v in given.items() if v is not None}
@@ -176,6 +216,7 @@ def sample(
         pre_passes=model.pre_passes,
         post_passes=model.post_passes,
         implicit=layer is not None,
+        order=getattr(scheduler, "order", 1),
     )
     solving = None
     if layer is not None:
@@ -189,8 +230,20 @@ def sample(
             chosen.get("init", layer.init),
             chosen.get("solver", layer.solver),
         )
-    scheduler = deepcopy(scheduler)  # it counts its steps
-    return _steps(model, scheduler, latents, class_labels, solving, guidance_scale, generator)
+    stepping = Stepping(scheduler, generator, negate=negate)
+    return _steps(model, stepping, latents, class_labels, solving, guidance)
+
+
+def _check_guidance(guidance: Guidance, model: Model, *, channels: int) -> None:
+    if guidance.scale != 1 and model.null_class is None:
+        raise InvalidValueError(
+            f"guidance_scale={guidance.scale:g}: this {type(model).__name__} has no class that "
+            f"stands for none, because it was trained without dropping labels; use 1."
+        )
+    if guidance.channels is not None and guidance.channels > channels:
+        raise InvalidValueError(
+            f"guidance_channels={guidance.channels}: the network predicts {channels} channels."
+        )
 
 
 @frozen(eq=False)
@@ -204,22 +257,19 @@ class _Solving:
 
 def _steps(
     model: Model,
-    scheduler: Scheduler,
+    stepping: Stepping,
     x: Tensor,
     class_labels: Tensor,
     solving: _Solving | None,
-    guidance_scale: float,
-    generator: torch.Generator | list[torch.Generator] | None,
-) -> Iterator[Step]:
-    guided = guidance_scale != 1
-    if guided:
-        class_labels = torch.cat([class_labels, torch.full_like(class_labels, model.null_class)])
-    draws = "generator" in inspect.signature(scheduler.step).parameters
-    drawing = {"generator": generator} if draws else {}
+    guidance: Guidance,
+) -> Generator[Step, Tensor | None, None]:
+    count, (batch, channels) = len(stepping.timesteps), x.shape[:2]
     history: tuple[Solution, ...] = ()
-    for index, timestep in enumerate(scheduler.timesteps):
+    for index, timestep in enumerate(stepping.timesteps):
+        doubled = guidance.acts(index, steps=count)
         granted, options = 0, {}
         if solving is not None:
+            history = tuple(_regroup(past, 2 * batch if doubled else batch) for past in history)
             granted = solving.allocator.next(history[-1] if history else None)
             options = {
                 "evals": granted,
@@ -227,45 +277,51 @@ def _steps(
                 "solver": solving.solver,
                 "init": solving.init,
             }
-        x_in = scheduler.scale_model_input(x, timestep)
-        denoised = model(
-            torch.cat([x_in, x_in]) if guided else x_in,
-            timestep=timestep,
-            class_labels=class_labels,
-            **options,
-        )
+        x_in, labels = stepping.scale(x, timestep), class_labels
+        if doubled:
+            x_in = torch.cat([x_in, x_in])
+            labels = torch.cat([labels, torch.full_like(labels, cast("int", model.null_class))])
+        denoised = model(x_in, timestep=timestep, class_labels=labels, **options)
         solution = denoised.solution
         if solving is not None and solution is not None:
             past = (evolve(older, carry=None) for older in history)
             history = (*past, solution)[-max(solving.init.lookback, 1) :]
             solution = evolve(solution, carry=None)  # it belongs to the run, and may be large
-        prediction = denoised.sample
-        if guided:
-            prediction = guide(prediction, x.shape[1], guidance_scale)
-        prediction = fit_variance(prediction, x.shape[1], scheduler)
-        x = scheduler.step(prediction, timestep, x, **drawing).prev_sample
-        yield Step(
+        prediction, variance = denoised.sample.tensor_split([channels], dim=1)
+        if doubled:
+            prediction, variance = guidance.combine(prediction), variance[:batch]
+        x = stepping.step(prediction, variance, timestep, x)
+        replacement = yield Step(
             index=index,
-            steps=len(scheduler.timesteps),
+            steps=count,
             timestep=timestep,
             iterations=granted,
             passes=model.pre_passes + granted + model.post_passes,
             sample=x,
             solution=solution,
         )
+        x = x if replacement is None else replacement
 
 
-def guide(prediction: Tensor, channels: int, scale: float) -> Tensor:
-    """Classifier-free guidance of a doubled batch, (2 B, ...) → (B, ...).
+def _regroup(solution: Solution, samples: int) -> Solution:
+    """A solution for as many samples as the next timestep has.
 
-    A learned variance, the channels after the first `channels`, is the conditional one.
+    Where guidance ends, the conditional half goes on; where it begins, both halves go on from the
+    conditional solution. What a solver carries fits its own batch only, and is dropped.
     """
-    conditional, unconditional = prediction.chunk(2)
-    mean, baseline = conditional[:, :channels], unconditional[:, :channels]
-    return torch.cat([baseline + scale * (mean - baseline), conditional[:, channels:]], dim=1)
+    found = len(solution.value)
+    if found == samples:
+        return solution
 
+    def fit(part: Tensor) -> Tensor:
+        return part[:samples] if samples < found else torch.cat([part, part])
 
-def fit_variance(prediction: Tensor, channels: int, scheduler: Scheduler) -> Tensor:
-    """Drop a learned variance, (B, 2 C, ...) → (B, C, ...), unless the scheduler uses it."""
-    learned = str(getattr(scheduler.config, "variance_type", "")).startswith("learned")
-    return prediction if learned else prediction[:, :channels]
+    return evolve(
+        solution,
+        value=fit(solution.value),
+        residual=fit(solution.residual),
+        status=fit(solution.status),
+        absolute_residual=fit(solution.absolute_residual),
+        trace=None,
+        carry=None,
+    )

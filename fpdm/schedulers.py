@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 import torch
@@ -18,7 +19,11 @@ from fpdm.checks import check_whole
 
 TRAIN_TIMESTEPS = 1000
 ALMOST_NO_SIGNAL = 2.0**-48  # of zero-terminal-SNR betas; 0 would divide by zero
-BETAS = {"beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}  # Ho et al. 2020
+BETAS: dict[str, Any] = {
+    "beta_start": 1e-4,
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+}  # Ho et al. 2020
 
 
 def even_timesteps(steps: int, train_timesteps: int = TRAIN_TIMESTEPS) -> list[int]:
@@ -35,17 +40,34 @@ def even_timesteps(steps: int, train_timesteps: int = TRAIN_TIMESTEPS) -> list[i
     return [round(i * last / (steps - 1)) for i in reversed(range(steps))]
 
 
-class EvenDDIMScheduler(DPMSolverMultistepScheduler):
+class EvenTimesteps:
+    """Spreads the timesteps of a run with `even_timesteps`."""
+
+    def set_timesteps(
+        self, num_inference_steps: int, device: str | torch.device | None = None
+    ) -> None:
+        """Spread the timesteps of a run."""
+        own = cast("Any", self)
+        timesteps = even_timesteps(num_inference_steps, own.config.num_train_timesteps)
+        cast("Any", super()).set_timesteps(timesteps=timesteps, device=device)
+
+
+class EvenDDIMScheduler(EvenTimesteps, DPMSolverMultistepScheduler):
     """Deterministic DDIM on evenly spread timesteps, each stepping to the true next one.
 
     First-order DPM-Solver++ is DDIM (Lu et al. 2022); unlike the DDIM of diffusers it steps between
-    the very timesteps of the run. Betas are linear, 1e-4 → 0.02 (Ho et al. 2020).
+    the very timesteps of the run.
 
     Args:
         num_train_timesteps: timesteps of the process.
         prediction_type: what the network predicts: `v_prediction`, `epsilon` or `sample`.
         rescale_betas_zero_snr: whether the last timestep is pure noise.
-        clip_sample_range: the predicted clean image is clamped to ± this; None does not clamp.
+        clip_sample_range: the predicted clean image is clamped to ± this; None does not clamp, as
+            latents want it.
+        beta_start: of the first timestep; the defaults are those of Ho et al. 2020.
+        beta_end: of the last.
+        beta_schedule: how they rise between: `linear`, or another of diffusers'.
+        trained_betas: all of them, in place of these three.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -55,6 +77,10 @@ class EvenDDIMScheduler(DPMSolverMultistepScheduler):
         prediction_type: str = "v_prediction",
         rescale_betas_zero_snr: bool = False,
         clip_sample_range: float | None = 1.2,  # noqa: ARG002 (read from the config)
+        beta_start: float = BETAS["beta_start"],
+        beta_end: float = BETAS["beta_end"],
+        beta_schedule: str = BETAS["beta_schedule"],
+        trained_betas: Sequence[float] | None = None,
     ) -> None:
         DPMSolverMultistepScheduler.__init__(
             self,
@@ -64,17 +90,13 @@ class EvenDDIMScheduler(DPMSolverMultistepScheduler):
             final_sigmas_type="zero",
             prediction_type=prediction_type,
             rescale_betas_zero_snr=rescale_betas_zero_snr,
-            **BETAS,
+            beta_start=beta_start,
+            beta_end=beta_end,
+            beta_schedule=beta_schedule,
+            trained_betas=trained_betas,
         )
         if rescale_betas_zero_snr:  # diffusers leaves 2^-24, which shows in the fourth digit
             self.alphas_cumprod[-1] = ALMOST_NO_SIGNAL
-
-    def set_timesteps(
-        self, num_inference_steps: int, device: str | torch.device | None = None
-    ) -> None:
-        """Spread the timesteps of a run."""
-        timesteps = even_timesteps(num_inference_steps, self.config.num_train_timesteps)
-        super().set_timesteps(timesteps=timesteps, device=device)
 
     def convert_model_output(self, model_output: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Turn a prediction into a clean image, and clamp it."""
@@ -119,14 +141,19 @@ class FlowScheduler(FlowMatchEulerDiscreteScheduler):
         return super().step(-model_output, *args, **kwargs)
 
 
-class EvenDDPMScheduler(DDPMScheduler):
+class EvenDDPMScheduler(EvenTimesteps, DDPMScheduler):
     """Ancestral sampling on the same timesteps (Ho et al. 2020).
 
     Args:
         num_train_timesteps: timesteps of the process.
         prediction_type: what the network predicts: `v_prediction`, `epsilon` or `sample`.
-        variance_type: `fixed_small`, or `learned_range` where the network predicts the variance.
+        variance_type: `fixed_small`, `fixed_large`, or `learned_range` where the network predicts
+            the variance.
         rescale_betas_zero_snr: whether the last timestep is pure noise.
+        beta_start: of the first timestep; the defaults are those of Ho et al. 2020.
+        beta_end: of the last.
+        beta_schedule: how they rise between: `linear`, or another of diffusers'.
+        trained_betas: all of them, in place of these three.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -136,6 +163,10 @@ class EvenDDPMScheduler(DDPMScheduler):
         prediction_type: str = "v_prediction",
         variance_type: str = "fixed_small",
         rescale_betas_zero_snr: bool = False,
+        beta_start: float = BETAS["beta_start"],
+        beta_end: float = BETAS["beta_end"],
+        beta_schedule: str = BETAS["beta_schedule"],
+        trained_betas: Sequence[float] | None = None,
     ) -> None:
         DDPMScheduler.__init__(
             self,
@@ -144,12 +175,8 @@ class EvenDDPMScheduler(DDPMScheduler):
             prediction_type=prediction_type,
             clip_sample=False,
             rescale_betas_zero_snr=rescale_betas_zero_snr,
-            **BETAS,
+            beta_start=beta_start,
+            beta_end=beta_end,
+            beta_schedule=beta_schedule,
+            trained_betas=trained_betas,
         )
-
-    def set_timesteps(
-        self, num_inference_steps: int, device: str | torch.device | None = None
-    ) -> None:
-        """Spread the timesteps of a run."""
-        timesteps = even_timesteps(num_inference_steps, self.config.num_train_timesteps)
-        super().set_timesteps(timesteps=timesteps, device=device)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
 CORE = [
     *("errors", "checks", "solution", "interfaces", "hookspecs", "counting", "batch", "iteration"),
-    *("allocator", "plugins", "layer", "denoiser", "sampling", "tracing"),
+    *("allocator", "plugins", "layer", "denoiser", "sampling", "tracing", "guidance", "stepping"),
 ]
 HEAVY = ["accelerate", "diffusers", "hypothesis", "matplotlib", "sklearn", "torchdeq"]
 

@@ -1,5 +1,6 @@
 """Noising and sampling follow the equations, written out here in float64."""
 
+import itertools
 import logging
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fpdm.diffusion import PREDICTIONS, Diffusion
-from fpdm.errors import InvalidValueError
+from fpdm.errors import InvalidValueError, UnknownNameError
 from fpdm.schedulers import FlowScheduler, even_timesteps
 from fpdm.testing.strategies import seeds
 
@@ -168,8 +169,10 @@ def test_flow_takes_euler_steps_from_noise_to_image(steps):
     assert np.abs(ours - y).max() <= 1e-5 * np.abs(y).max()
 
 
-@pytest.mark.parametrize("prediction", PREDICTIONS)
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize(
+    ("prediction", "sampler"),
+    [*itertools.product(["v_prediction", "epsilon", "sample"], ["ddim", "ddpm"]), ("flow", None)],
+)
 def test_a_saved_scheduler_is_loaded_as_it_was_and_without_remarks(
     prediction, sampler, tmp_path, caplog
 ):
@@ -202,5 +205,7 @@ def test_a_process_that_cannot_be_is_refused(call, message):
 
 
 def test_an_unknown_sampler_is_refused():
-    with pytest.raises(InvalidValueError, match="sampler='euler': must be one of ddim, ddpm"):
-        Diffusion().scheduler("euler")
+    with pytest.raises(UnknownNameError, match=r"is named 'eulr'\. Did you mean 'euler'"):
+        Diffusion().scheduler("eulr")
+    with pytest.raises(UnknownNameError, match=r"Available: dpm\+\+, euler, heun, unipc"):
+        Diffusion("flow").scheduler("ddim")

@@ -166,6 +166,7 @@ def test_a_saved_training_is_a_pipeline_and_its_configuration(tmp_path):
     assert structure_config(json.loads((tmp_path / "training.json").read_text())) == training.config
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {
         ".json",
+        ".py",
         ".safetensors",
     }
 

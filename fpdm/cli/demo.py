@@ -56,7 +56,6 @@ def demo(*, num: Whole = 500, seed: Whole = 0, out: Path = Path("demo.png")) -> 
     from fpdm.data import digits
     from fpdm.evaluation import DigitClassifier, frechet_distance
     from fpdm.gallery import Row, gallery
-    from fpdm.pipeline import as_images
 
     check_picture(out)
     check_whole("num", num, minimum=FEWEST)
@@ -94,7 +93,7 @@ def demo(*, num: Whole = 500, seed: Whole = 0, out: Path = Path("demo.png")) -> 
             rows.append(
                 Row(
                     label=f"{setting.label}: {len(result.steps)} x {setting.iterations}",
-                    images=as_images(images[:SHOWN], "pil"),  # type: ignore[arg-type]
+                    images=pipe.image_processor.postprocess(images[:SHOWN], "pil"),
                     heading="" if setting is not SETTINGS[0] else f"{budget} block passes",
                 )
             )

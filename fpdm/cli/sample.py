@@ -91,7 +91,7 @@ RUN_COLUMNS = ("block\npasses", "timesteps", "iterations", "residual", "seconds"
 
 def run_summary(steps: list[Any], seconds: float) -> tuple[str, ...]:
     """The cells of a run: block passes, timesteps, iterations, mean final residual, seconds."""
-    residuals = [step.solution.residual.mean() for step in steps if step.solution is not None]
+    residuals = [step.residual.mean() for step in steps if step.residual is not None]
     residual = f"{torch.stack(residuals).mean():.4f}" if residuals else "–"
     return (
         str(sum(step.passes for step in steps)),

@@ -13,7 +13,7 @@ from fpdm.checks import check_whole
 from fpdm.denoiser import Denoised
 from fpdm.errors import InvalidValueError
 from fpdm.models.network import Network
-from fpdm.models.transformer import Decoder, Embeddings, Encoder, Size, initialise
+from fpdm.models.transformer import Decoder, Embeddings, Encoder, initialise
 from fpdm.solution import Solution
 
 
@@ -30,6 +30,9 @@ class DiT(Network):
         mlp_ratio: hidden width of a block's MLP, relative to D.
         depth: blocks, each with weights of its own.
         learn_sigma: whether the variance is predicted too, in as many channels again.
+        has_null_class: whether the label after the others stands for no class; guidance needs it.
+        stored_positions: whether the position embeddings are saved with the weights; for
+            checkpoints that have others than the sines and cosines that can be computed.
 
     Examples:
         >>> import torch, fpdm
@@ -53,18 +56,11 @@ class DiT(Network):
         mlp_ratio: float = 4.0,
         depth: int = 12,
         learn_sigma: bool = False,
+        has_null_class: bool = True,
+        stored_positions: bool = False,
     ) -> None:
         super().__init__()
-        size = Size(
-            sample_size=sample_size,
-            patch_size=patch_size,
-            in_channels=in_channels,
-            hidden_size=hidden_size,
-            num_heads=num_heads,
-            num_classes=num_classes,
-            mlp_ratio=mlp_ratio,
-            learn_sigma=learn_sigma,
-        )
+        size = self.size()
         self.embeddings = Embeddings(size, timestep_in_explicit=True)
         self.encoder = Encoder(size, blocks=check_whole("depth", depth, minimum=1))
         self.decoder = Decoder(size, blocks=0)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
+import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 (diffusers looks here for how to load)
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ from fpdm.layer import ACROSS_TIMESTEPS, FixedPointLayer
 from fpdm.models.network import Network
 from fpdm.models.transformer import (
     Block,
+    Checkpointed,
     Conditioning,
     Decoder,
     Embeddings,
@@ -28,7 +31,7 @@ from fpdm.models.transformer import (
 from fpdm.plugins import Spec
 
 
-class FixedPointBlock(nn.Module):
+class FixedPointBlock(Checkpointed):
     """`f(z) = Block(W2 gelu(W1 [z, inj(h)] + b1) + b2, c)`, the map whose fixed point is sought."""
 
     def __init__(self, size: Size) -> None:
@@ -51,9 +54,12 @@ class FixedPointBlock(nn.Module):
 
         def f(z: Tensor) -> Tensor:
             mixed = F.gelu(F.linear(z, by_state) + constant, approximate="tanh")
-            return cast("Tensor", self.block(self.narrow(mixed), modulation))
+            # the inside of what is computed again has nothing to keep
+            again = self.gradient_checkpointing and torch.is_grad_enabled()
+            block = self.block.run if again else self.block
+            return block(self.narrow(mixed), modulation)
 
-        return f
+        return partial(self.recompute, f)
 
 
 class FPDiT(Network):
@@ -70,6 +76,9 @@ class FPDiT(Network):
         pre_depth: explicit blocks before the fixed-point layer.
         post_depth: explicit blocks after it.
         learn_sigma: whether the variance is predicted too, in as many channels again.
+        has_null_class: whether the label after the others stands for no class; guidance needs it.
+        stored_positions: whether the position embeddings are saved with the weights; for
+            checkpoints that have others than the sines and cosines that can be computed.
         condition_pre_post_on_timestep: whether the explicit layers see the timestep and the class,
             or the class alone.
         solver: what iterates outside training by default: a name, a mapping with options, or an
@@ -103,6 +112,8 @@ class FPDiT(Network):
         pre_depth: int = 1,
         post_depth: int = 1,
         learn_sigma: bool = False,
+        has_null_class: bool = True,
+        stored_positions: bool = False,
         condition_pre_post_on_timestep: bool = True,
         solver: Spec | FixedPointSolver = ACROSS_TIMESTEPS,
         init: Spec | InitStrategy = "features",
@@ -111,16 +122,7 @@ class FPDiT(Network):
         training_solver: Spec | FixedPointSolver = "naive",
     ) -> None:
         super().__init__()
-        size = Size(
-            sample_size=sample_size,
-            patch_size=patch_size,
-            in_channels=in_channels,
-            hidden_size=hidden_size,
-            num_heads=num_heads,
-            num_classes=num_classes,
-            mlp_ratio=mlp_ratio,
-            learn_sigma=learn_sigma,
-        )
+        size = self.size()
         self.embeddings = Embeddings(size, timestep_in_explicit=condition_pre_post_on_timestep)
         self.denoiser = FixedPointDenoiser(
             Encoder(size, blocks=check_whole("pre_depth", pre_depth, minimum=0)),

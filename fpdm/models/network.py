@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from attrs import asdict
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fpdm.errors import InvalidValueError
 from fpdm.models.presets import preset
-from fpdm.models.transformer import Conditioning, Embeddings
+from fpdm.models.transformer import Conditioning, Embeddings, Size
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -22,10 +22,28 @@ if TYPE_CHECKING:
 class Network(ModelMixin, ConfigMixin):
     """A class-conditional transformer over the patches of a square image.
 
-    Saving and loading, `save_pretrained` and `from_pretrained`, are those of diffusers.
+    Saving and loading, `save_pretrained` and `from_pretrained`, are those of diffusers, and so is
+    `enable_gradient_checkpointing`, which keeps the inputs of each block pass for the backward pass
+    and computes the rest again.
     """
 
+    _supports_gradient_checkpointing = True
+    _no_split_modules: ClassVar[list[str]] = ["Block", "FixedPointBlock"]
+    _repeated_blocks: ClassVar[list[str]] = ["Block"]
+
     embeddings: Embeddings
+
+    @classmethod
+    def extract_init_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Read a saved configuration; what follows from the sizes is no argument."""
+        given = {key: value for key, value in config_dict.items() if key != "out_channels"}
+        return super().extract_init_dict(given, **kwargs)
+
+    def size(self) -> Size:
+        """The sizes in the configuration, checked; `out_channels` follows from them."""
+        size = Size.of(self.config)
+        self.register_to_config(out_channels=size.out_channels)  # pipelines of diffusers ask for it
+        return size
 
     @classmethod
     def from_preset(cls, name: str, **options: Any) -> Self:
@@ -39,15 +57,15 @@ class Network(ModelMixin, ConfigMixin):
         return cls(**(sizes | options))
 
     @property
-    def null_class(self) -> int:
-        """The label that stands for no class, for classifier-free guidance."""
-        return cast("int", self.config["num_classes"])
+    def null_class(self) -> int | None:
+        """The label that stands for no class, for classifier-free guidance; None if none does."""
+        return self.config["num_classes"] if self.config["has_null_class"] else None
 
     def condition(self, x: Tensor, timestep: Tensor | float, class_labels: Tensor) -> Conditioning:
         """Check a call, and embed its timestep and classes.
 
         Raises:
-            InvalidValueError: the input has a wrong shape.
+            InvalidValueError: the input has a wrong shape, or a label is out of range.
         """
         channels, size = self.config["in_channels"], self.config["sample_size"]
         if x.dim() != 4 or x.shape[1:] != (channels, size, size):
@@ -58,6 +76,7 @@ class Network(ModelMixin, ConfigMixin):
             raise InvalidValueError(
                 f"class_labels has shape {tuple(class_labels.shape)}: must be ({x.shape[0]},)."
             )
+        self._check_labels(class_labels)
         timestep = torch.as_tensor(timestep, device=x.device)
         if timestep.shape not in ((), (1,), x.shape[:1]):
             raise InvalidValueError(
@@ -65,3 +84,14 @@ class Network(ModelMixin, ConfigMixin):
             )
         timestep = timestep.expand(x.shape[0])
         return cast("Conditioning", self.embeddings(timestep, class_labels))
+
+    def _check_labels(self, labels: Tensor) -> None:
+        if labels.dtype not in (torch.int64, torch.int32):
+            raise InvalidValueError(f"class_labels are {labels.dtype}: must be int64.")
+        if labels.device.type != "cpu" or torch.compiler.is_compiling():
+            return  # a look at the values would wait for the device
+        last = self.embeddings.label.num_embeddings - 1
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= last:
+            raise InvalidValueError(
+                f"class_labels={labels.tolist()}: must be whole numbers from 0 to {last}."
+            )

@@ -7,10 +7,11 @@ models with transformers, ICCV 2023.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, cast
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, cast
 
 import torch
-from attrs import field, frozen
+from attrs import field, fields, frozen
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -34,6 +35,9 @@ class Size:
         num_classes: classes, without the null class.
         mlp_ratio: hidden width of a block's MLP, relative to D.
         learn_sigma: whether the prediction has as many channels again, for the variance.
+        has_null_class: whether a label after the others stands for no class.
+        stored_positions: whether positions are saved with the weights, or are the sines and
+            cosines that can be computed.
 
     Raises:
         InvalidValueError: a size is not allowed, or two do not fit together.
@@ -47,6 +51,13 @@ class Size:
     num_classes: int = field(validator=whole(minimum=0))
     mlp_ratio: float = field(validator=real(above=0))
     learn_sigma: bool = field(validator=flag)
+    has_null_class: bool = field(validator=flag)
+    stored_positions: bool = field(validator=flag)
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Size:
+        """Pick the sizes out of a network's configuration."""
+        return cls(**{size.name: config[size.name] for size in fields(cls)})
 
     def __attrs_post_init__(self) -> None:
         for part, total in (("patch_size", "sample_size"), ("num_heads", "hidden_size")):
@@ -56,6 +67,10 @@ class Size:
                 )
         if self.hidden_size % 4:
             raise InvalidValueError(f"hidden_size={self.hidden_size}: must be a multiple of 4.")
+        if not self.num_classes + self.has_null_class:
+            raise InvalidValueError(
+                "num_classes=0 and has_null_class=false: there would be no label at all."
+            )
 
     @property
     def out_channels(self) -> int:
@@ -108,7 +123,23 @@ class Attention(nn.Module):
         return cast("Tensor", self.proj(mixed.transpose(1, 2).flatten(2)))
 
 
-class Block(nn.Module):
+class Checkpointed(nn.Module):
+    """A module that diffusers' `enable_gradient_checkpointing` can switch to recomputation.
+
+    It then keeps the inputs of its `run` for the backward pass, and computes the rest again.
+    """
+
+    gradient_checkpointing = False
+    _gradient_checkpointing_func: Callable[..., Tensor]
+
+    def recompute(self, run: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        """Call `run`, and keep nothing but its inputs if so switched."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return self._gradient_checkpointing_func(run, *inputs)
+        return run(*inputs)
+
+
+class Block(Checkpointed):
     """A transformer block with adaLN-Zero conditioning."""
 
     def __init__(self, size: Size) -> None:
@@ -128,6 +159,10 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, by: Modulation) -> Tensor:
         """Run the block; (B, N, D) → (B, N, D)."""
+        return self.recompute(self.run, x, by)
+
+    def run(self, x: Tensor, by: Modulation) -> Tensor:
+        """Run the block, keeping all that its gradient needs."""
         x = torch.addcmul(x, by.gate1, self.attn(modulate(self.norm1(x), by.shift1, by.scale1)))
         return torch.addcmul(x, by.gate2, self.mlp(modulate(self.norm2(x), by.shift2, by.scale2)))
 
@@ -181,7 +216,7 @@ def sincos_positions(dim: int, grid: int) -> Tensor:
 class Embeddings(nn.Module):
     """Timestep and class to conditioning vectors.
 
-    The null class, for guidance, comes after the others.
+    The null class, for guidance, comes after the others if there is one.
 
     Args:
         size: of the transformer.
@@ -191,7 +226,7 @@ class Embeddings(nn.Module):
     def __init__(self, size: Size, *, timestep_in_explicit: bool) -> None:
         super().__init__()
         self.timestep = TimestepEmbedding(size.hidden_size)
-        self.label = nn.Embedding(size.num_classes + 1, size.hidden_size)
+        self.label = nn.Embedding(size.num_classes + size.has_null_class, size.hidden_size)
         self.timestep_in_explicit = timestep_in_explicit
 
     def forward(self, timestep: Tensor, class_labels: Tensor) -> Conditioning:
@@ -211,7 +246,9 @@ class Encoder(nn.Module):
         self.blocks = nn.ModuleList(Block(size) for _ in range(blocks))
         self.positions: Tensor
         self.register_buffer(
-            "positions", sincos_positions(dim, size.sample_size // patch), persistent=False
+            "positions",
+            sincos_positions(dim, size.sample_size // patch),
+            persistent=size.stored_positions,
         )
 
     def forward(self, x: Tensor, cond: Conditioning) -> Tensor:

@@ -195,7 +195,7 @@ def digits_table(num: int = 1000, seeds: int = 2, steps: int = 15) -> Iterator[s
         )
         images = result.images * 2 - 1
         return (
-            mean(step.solution.residual.median().item() for step in result.steps),
+            mean(step.residual.median().item() for step in result.steps),
             frechet_distance(images.flatten(1), real.flatten(1)),
             frechet_distance(classifier.features(images), real_features),
         )

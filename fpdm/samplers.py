@@ -1,0 +1,193 @@
+"""Schedulers of diffusers by name, each set up for what a network predicts.
+
+A scheduler made from the configuration of another keeps what it knows of it and drops the rest
+without a word: the order of a solver, a clamp, or the kind of prediction. Here each is built from
+the process alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_deis_multistep import DEISMultistepScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_euler_ancestral_discrete import (
+    EulerAncestralDiscreteScheduler,
+)
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+from diffusers.schedulers.scheduling_flow_match_heun_discrete import FlowMatchHeunDiscreteScheduler
+from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
+from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
+
+from fpdm.checks import check_whole
+from fpdm.errors import FPDMError, InvalidValueError, UnknownNameError, suggest
+from fpdm.schedulers import BETAS, EvenDDIMScheduler, EvenDDPMScheduler, FlowScheduler
+
+PROCESS = (
+    *("prediction_type", "num_train_timesteps", "rescale_betas_zero_snr", "variance_type"),
+    *("beta_start", "beta_end", "beta_schedule", "trained_betas", "clip_sample_range", "shift"),
+)
+"""What a scheduler's configuration says of the process; the rest is about how to sample it."""
+
+FLOW, NEGATIVE_FLOW = "flow", "flow_prediction"
+"""Velocities of flow matching: `x0 - noise`, and `noise - x0`, which diffusers expects."""
+
+PREDICTIONS = ("v_prediction", "epsilon", "sample", FLOW, NEGATIVE_FLOW)
+"""What a network may predict."""
+
+Recipe = tuple[type, dict[str, Any]]
+_DPM = {"algorithm_type": "dpmsolver++", "solver_order": 2, "timestep_spacing": "linspace"}
+_BY_FLOW = {"prediction_type": NEGATIVE_FLOW, "use_flow_sigmas": True}
+
+DIFFUSION: dict[str, Recipe] = {
+    "ddim": (EvenDDIMScheduler, {}),
+    "ddpm": (EvenDDPMScheduler, {}),
+    "dpm++": (DPMSolverMultistepScheduler, _DPM),
+    "unipc": (UniPCMultistepScheduler, {"timestep_spacing": "linspace"}),
+    "deis": (DEISMultistepScheduler, {"timestep_spacing": "linspace"}),
+    "euler": (EulerDiscreteScheduler, {"timestep_spacing": "linspace"}),
+    "euler-ancestral": (EulerAncestralDiscreteScheduler, {"timestep_spacing": "linspace"}),
+    "heun": (HeunDiscreteScheduler, {"timestep_spacing": "linspace"}),
+}
+"""Samplers for networks that predict noise, a clean image or v."""
+
+FLOW_MATCHING: dict[str, Recipe] = {
+    "euler": (FlowScheduler, {}),
+    "heun": (FlowMatchHeunDiscreteScheduler, {}),
+    "dpm++": (DPMSolverMultistepScheduler, _DPM | _BY_FLOW),
+    "unipc": (UniPCMultistepScheduler, _BY_FLOW),
+}
+"""Samplers for networks that predict a velocity of flow matching."""
+
+
+def build(name: str, process: Mapping[str, Any]) -> Any:
+    """Return the scheduler `name` for a process.
+
+    Args:
+        name: of `DIFFUSION`, or of `FLOW_MATCHING` if the network predicts a velocity.
+        process: `prediction_type`, and what else of `PROCESS` is not the default.
+
+    Raises:
+        UnknownNameError: no sampler of that name samples from such a process.
+        InvalidValueError: the sampler does not know these betas.
+    """
+    flow = process["prediction_type"] in (FLOW, NEGATIVE_FLOW)
+    recipes = FLOW_MATCHING if flow else DIFFUSION
+    if name not in recipes:
+        raise UnknownNameError(
+            f"No scheduler for prediction_type={process['prediction_type']!r} is named {name!r}. "
+            f"{suggest(name, recipes)}"
+        )
+    cls, options = recipes[name]
+    known = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+    if process.get("rescale_betas_zero_snr") and "rescale_betas_zero_snr" not in known:
+        raise InvalidValueError(
+            f"scheduler={name!r} does not know betas with zero terminal SNR; use ddim or ddpm."
+        )
+    given = BETAS | {key: process[key] for key in PROCESS if key in process}
+    given["flow_shift"] = given.get("shift", 1.0)
+    return cls(**{key: value for key, value in given.items() if key in known} | options)
+
+
+def switch(scheduler: Any, name: str, *, predicted: str | None = None) -> Any:
+    """Return the scheduler `name` for the process of another; raises like `build`.
+
+    Args:
+        scheduler: of diffusers.
+        name: of the one that is wanted.
+        predicted: what the network predicts; None is what `scheduler` expects.
+
+    Examples:
+        >>> import fpdm
+        >>> type(switch(fpdm.EvenDDPMScheduler(), "unipc")).__name__
+        'UniPCMultistepScheduler'
+    """
+    process = dict(scheduler.config)
+    predicted = predicted or prediction_of(scheduler)
+    if predicted is None:
+        raise InvalidValueError(
+            f"{type(scheduler).__name__} does not say what the network predicts: scheduler={name!r}"
+            f" cannot be made from it."
+        )
+    process["prediction_type"] = predicted
+    if not process.get("clip_sample", True):
+        process["clip_sample_range"] = None  # there is one in the configuration all the same
+    process.setdefault("clip_sample_range", None)
+    if not str(process.get("variance_type", "")).startswith("learned"):
+        process["variance_type"] = "fixed_small"
+    return build(name, process)
+
+
+def prediction_of(scheduler: Any) -> str | None:
+    """What a scheduler expects the network to predict; None if it does not say."""
+    if isinstance(scheduler, FlowScheduler):
+        return FLOW
+    if "prediction_type" in inspect.signature(type(scheduler).__init__).parameters:
+        return str(scheduler.config["prediction_type"])
+    return NEGATIVE_FLOW if "FlowMatch" in type(scheduler).__name__ else None
+
+
+def fit_prediction(predicted: str | None, scheduler: Any) -> bool:
+    """Whether a prediction has to be negated for a scheduler.
+
+    Args:
+        predicted: what the network predicts; None if nobody knows, and nothing is checked.
+        scheduler: of diffusers.
+
+    Raises:
+        InvalidValueError: the scheduler expects something else.
+    """
+    expected = prediction_of(scheduler)
+    if predicted is None or predicted == expected:
+        return False
+    if {predicted, expected} == {FLOW, NEGATIVE_FLOW}:
+        return True
+    recipes = FLOW_MATCHING if predicted in (FLOW, NEGATIVE_FLOW) else DIFFUSION
+    raise InvalidValueError(
+        f"The network predicts {predicted!r}, but {type(scheduler).__name__} expects "
+        f"{expected or 'something that it does not name'!r}: use one that fits, such as "
+        f"scheduler={next(iter(recipes))!r}."
+    )
+
+
+def warn_of_spacing(scheduler: Any) -> None:
+    """Warn of a scheduler that steps to other timesteps than those of its run."""
+    if isinstance(scheduler, DDIMScheduler) and scheduler.config.timestep_spacing == "linspace":
+        warnings.warn(
+            "DDIMScheduler(timestep_spacing='linspace') does not step to the next timestep of the "
+            "run, and its images are wrong; use fpdm.EvenDDIMScheduler, or scheduler='ddim'.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def set_timesteps(scheduler: Any, steps: int, *, device: Any = None) -> None:
+    """Spread the timesteps of a run over the process of a scheduler.
+
+    Raises:
+        InvalidValueError: the process has not so many timesteps, or the scheduler refuses.
+    """
+    most = scheduler.config.get("num_train_timesteps")
+    check_whole("num_inference_steps", steps, minimum=1, maximum=most)
+    try:
+        scheduler.set_timesteps(steps, device=device)
+    except FPDMError:
+        raise
+    except (ValueError, TypeError, NotImplementedError, IndexError, ZeroDivisionError) as error:
+        raise InvalidValueError(
+            f"num_inference_steps={steps}: {type(scheduler).__name__} refuses: {error}"
+        ) from error
+
+
+def set_timesteps_within(scheduler: Any, calls: int, *, device: Any = None) -> None:
+    """Spread as many timesteps as call the network `calls` times, or fewer, but at least one."""
+    steps = max(1, -(-calls // int(getattr(scheduler, "order", 1))))
+    steps = min(steps, scheduler.config.get("num_train_timesteps") or steps)
+    set_timesteps(scheduler, steps, device=device)
+    while steps > 1 and len(scheduler.timesteps) > calls:
+        steps -= 1
+        set_timesteps(scheduler, steps, device=device)
