@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable
 
 
+SHOWN = 30  # of what there is, in a message
+
+
 class FPDMError(Exception):
     """The parent of every error that this library raises on purpose."""
 
@@ -41,6 +44,8 @@ class PluginWarning(UserWarning):
 def suggest(given: str, allowed: Iterable[str]) -> str:
     """The tail of an error message: the nearest allowed name, if one is near, and all of them.
 
+    Of very many the first are listed.
+
     Examples:
         >>> suggest("andersen", ["naive", "anderson"])
         "Did you mean 'anderson'? Available: anderson, naive."
@@ -48,4 +53,5 @@ def suggest(given: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     near = difflib.get_close_matches(given, names, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{hint}Available: {', '.join(names) or 'none'}."
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{hint}Available: {', '.join(names[:SHOWN]) or 'none'}{rest}."

@@ -80,6 +80,11 @@ class Classes:
     @staticmethod
     def _number(label: Any, by_name: Mapping[str, list[int]]) -> int:
         if isinstance(label, str):
+            if not by_name:
+                raise UnknownNameError(
+                    f"class_labels: {label!r}: the classes of this pipeline have no names; use "
+                    f"their numbers, or give it an id2label."
+                )
             if label not in by_name:
                 raise UnknownNameError(f"No class is named {label!r}. {suggest(label, by_name)}")
             first, *others = by_name[label]

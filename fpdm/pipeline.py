@@ -97,7 +97,7 @@ class FPDMPipeline(DiffusionPipeline):
         model: Any,
         scheduler: Any,
         vae: Any = None,
-        id2label: Mapping[int, str] | None = None,
+        id2label: Mapping[Any, str] | None = None,
         prediction_type: str | None = None,
     ) -> None:
         super().__init__()

@@ -16,6 +16,16 @@ def check_picture(out: Path) -> None:
         raise InvalidValueError(f"--out {out}: there is no folder {out.parent}.")
 
 
+def check_new_folder(option: str, folder: Path, *, overwrite: bool) -> None:
+    """Raise `InvalidValueError` if `folder` holds something and may not be overwritten."""
+    if not overwrite and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidValueError(
+            f"{folder} already exists: choose another {option or 'folder'}, or add --overwrite."
+        )
+    if overwrite and folder.is_file():
+        raise InvalidValueError(f"{folder} is a file: must be a folder, or nothing yet.")
+
+
 def load_pipeline(folder: Path | None) -> Any:
     """Load a saved pipeline, or the one of the package.
 
@@ -31,7 +41,8 @@ def load_pipeline(folder: Path | None) -> Any:
         return FPDMPipeline.digits()
     if not (folder / "model_index.json").is_file():
         raise InvalidValueError(
-            f"--model {folder}: must be a folder that `fpdm train` wrote, with a model_index.json."
+            f"--model {folder}: must be a folder that `fpdm train` or `fpdm convert` wrote, with a "
+            f"model_index.json."
         )
     try:
         return FPDMPipeline.from_pretrained(folder, local_files_only=True)

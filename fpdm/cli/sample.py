@@ -24,29 +24,39 @@ EXAMPLES = (
 def sample(
     *,
     model: Path | None = None,
-    classes: Annotated[list[Whole] | None, Parameter(consume_multiple=True, negative=())] = None,
+    classes: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     num: Whole | None = None,
     budget: Whole = 60,
-    steps: Whole | None = None,
+    num_inference_steps: Annotated[
+        Whole | None, Parameter(name=["--steps", "--num-inference-steps"])
+    ] = None,
     solver: str | None = None,
     allocation: str | None = None,
     init: str | None = None,
+    scheduler: str | None = None,
     guidance_scale: float = 1.0,
+    guidance_channels: Whole | None = None,
+    guidance_interval: Annotated[tuple[float, float], Parameter(negative=())] = (0.0, 1.0),
     seed: Whole = 0,
     out: Path = Path("samples.png"),
 ) -> None:
     """Draw images under a budget of block passes, into one picture.
 
     Args:
-        model: a folder that `fpdm train` wrote; the digits of the package if not given.
-        classes: what to draw, in turn; every class of the model if not given.
+        model: a folder that `fpdm train` or `fpdm convert` wrote; the digits of the package if not
+            given.
+        classes: what to draw, in turn, by number or by name; every class of the model if not given.
         num: how many images; one for each of `classes` if not given.
         budget: transformer-block passes of the run, explicit layers included.
-        steps: timesteps; as many as leave two iterations each if not given.
+        num_inference_steps: timesteps; as many as leave two iterations each if not given.
         solver: what iterates, `name` or `name:option=value,...`; see `fpdm plugins`.
         allocation: how iterations are spread over the timesteps; likewise.
         init: where each solve starts; likewise.
+        scheduler: what steps from timestep to timestep, such as `ddim`, `ddpm`, `dpm++`, `unipc`,
+            `euler` or `heun`; the model's own if not given.
         guidance_scale: classifier-free guidance; 1 is none.
+        guidance_channels: how many channels are guided, from the first; all if not given.
+        guidance_interval: from where to where in the run it acts, 0 at the noise, 1 at the image.
         seed: of the noise.
         out: the picture to write, a PNG.
     """
@@ -58,7 +68,8 @@ def sample(
         "init": component("init", init),
     }
     pipe = load_pipeline(model)
-    wanted = classes or list(range(pipe.model.null_class))
+    classes_of_model = range(pipe.classes.count) or [pipe.classes.null]
+    wanted = [_label(name) for name in classes or map(str, classes_of_model)]
     count = len(wanted) if num is None else check_whole("num", num, minimum=1)
     labels = [wanted[i % len(wanted)] for i in range(count)]
 
@@ -66,8 +77,11 @@ def sample(
     result = pipe(
         labels,
         budget=budget,
-        num_inference_steps=steps,
+        num_inference_steps=num_inference_steps,
+        scheduler=scheduler,
         guidance_scale=guidance_scale,
+        guidance_channels=guidance_channels,
+        guidance_interval=guidance_interval,
         generator=torch.Generator().manual_seed(seed),
         **strategies,
     )
@@ -84,6 +98,14 @@ def sample(
         [run_summary(result.steps, seconds)],
     )
     console.say(f"Wrote {count} images to {out}.")
+
+
+def _label(text: str) -> int | str:
+    """A class as it was typed: its number, or its name."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 RUN_COLUMNS = ("block\npasses", "timesteps", "iterations", "residual", "seconds")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from fpdm.cli import console
-from fpdm.errors import InvalidValueError
+from fpdm.cli.files import check_new_folder
 
 if TYPE_CHECKING:
     from fpdm.training import Training
@@ -39,8 +39,7 @@ def train(
 
     resolved = load_config(config, set_ or ())
     out = out or Path("runs") / Path(config).stem
-    if not overwrite and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InvalidValueError(f"{out} already exists: choose another --out, or add --overwrite.")
+    check_new_folder("--out", out, overwrite=overwrite)
     training = Training(resolved)
     out.mkdir(parents=True, exist_ok=True)
     try:
