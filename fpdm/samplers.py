@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from diffusers.schedulers.scheduling_deis_multistep import DEISMultistepScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from diffusers.schedulers.scheduling_euler_ancestral_discrete import (
     EulerAncestralDiscreteScheduler,
@@ -48,7 +47,6 @@ DIFFUSION: dict[str, Recipe] = {
     "ddpm": (EvenDDPMScheduler, {}),
     "dpm++": (DPMSolverMultistepScheduler, _DPM),
     "unipc": (UniPCMultistepScheduler, {"timestep_spacing": "linspace"}),
-    "deis": (DEISMultistepScheduler, {"timestep_spacing": "linspace"}),
     "euler": (EulerDiscreteScheduler, {"timestep_spacing": "linspace"}),
     "euler-ancestral": (EulerAncestralDiscreteScheduler, {"timestep_spacing": "linspace"}),
     "heun": (HeunDiscreteScheduler, {"timestep_spacing": "linspace"}),

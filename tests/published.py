@@ -1,4 +1,4 @@
-"""Checkpoints with the published names, built from random tensors; the names are written out here."""
+"""Checkpoints with the published names, built from random tensors."""
 
 import torch
 

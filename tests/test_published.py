@@ -250,7 +250,7 @@ FILES = {
     "other-dict": (lambda path: torch.save({"epoch": 3}, path), "holds no weights"),
     "other-network": (
         lambda path: torch.save(nn.Linear(2, 2).state_dict(), path),
-        "This is no checkpoint of DiT or FPDM, or an incomplete one: missing x_embedder.proj.weight",
+        "no checkpoint of DiT or FPDM, or an incomplete one: missing x_embedder.proj.weight",
     ),
 }
 
