@@ -8,11 +8,14 @@ from typing import Any
 import torch
 from attrs import field, frozen
 from torch import Tensor
+from torch.nn import functional as F
 
 from fpdm import samplers, schedulers
 from fpdm.checks import choice, flag
 from fpdm.errors import InvalidValueError
+from fpdm.variance import Posterior
 
+BOUND_WEIGHT = 0.001
 PREDICTIONS = ("v_prediction", "epsilon", "sample", "flow")
 
 
@@ -79,6 +82,32 @@ class Diffusion:
             return Noised(x, self._forward.get_velocity(clean, noise, timestep))
         return Noised(x, noise if self.prediction == "epsilon" else clean)
 
+    def loss(self, output: Tensor, noised: Noised, *, clean: Tensor, timestep: Tensor) -> Tensor:
+        """What training minimises: the mean squared error of the prediction, ().
+
+        Where a variance is learned, the variational bound is added, which teaches the variance and
+        leaves the prediction alone: the hybrid loss of Nichol and Dhariwal 2021, with their weight
+        0.001 on the sum over all timesteps.
+
+        Args:
+            output: of the network, (B, C, H, W), or (B, 2 C, H, W) where the variance is learned.
+            noised: what `noise` returned.
+            clean: images in [-1, 1], (B, C, H, W).
+            timestep: (B,).
+        """
+        prediction, said = output.tensor_split([clean.shape[1]], dim=1)
+        error = F.mse_loss(prediction, noised.target)
+        if not said.shape[1]:
+            return error
+        bound = self._posterior.variational_bound(
+            clean=clean,
+            noisy=noised.x,
+            predicted=self._clean(prediction.detach(), noised.x, timestep),
+            said=said,
+            timestep=timestep,
+        )
+        return error + BOUND_WEIGHT * schedulers.TRAIN_TIMESTEPS * bound.mean()
+
     def scheduler(self, sampler: str | None = None, *, learned_variance: bool = False) -> Any:
         """Return a diffusers scheduler that samples from this process.
 
@@ -99,6 +128,19 @@ class Diffusion:
                 "variance_type": "learned_range" if learned_variance else "fixed_small",
             },
         )
+
+    def _clean(self, prediction: Tensor, x: Tensor, timestep: Tensor) -> Tensor:
+        """The clean images behind a prediction."""
+        alphas = self._forward.alphas_cumprod.to(x.device)[timestep].view(-1, 1, 1, 1)
+        if self.prediction == "v_prediction":
+            return alphas.sqrt() * x - (1 - alphas).sqrt() * prediction
+        if self.prediction == "epsilon":
+            return (x - (1 - alphas).sqrt() * prediction) / alphas.sqrt()
+        return prediction
+
+    @cached_property
+    def _posterior(self) -> Posterior:
+        return Posterior.of(self._forward.alphas_cumprod)
 
     @cached_property
     def _forward(self) -> Any:

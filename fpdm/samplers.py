@@ -53,6 +53,11 @@ DIFFUSION: dict[str, Recipe] = {
 }
 """Samplers for networks that predict noise, a clean image or v."""
 
+FROM_PURE_NOISE = ("ddim", "ddpm", "dpm++", "unipc")
+"""Those that can begin at zero terminal SNR. The others count in noise over signal, which diffusers
+then cuts off below that of the timesteps that follow.
+"""
+
 FLOW_MATCHING: dict[str, Recipe] = {
     "euler": (FlowScheduler, {}),
     "heun": (FlowMatchHeunDiscreteScheduler, {}),
@@ -82,9 +87,10 @@ def build(name: str, process: Mapping[str, Any]) -> Any:
         )
     cls, options = recipes[name]
     known = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
-    if process.get("rescale_betas_zero_snr") and "rescale_betas_zero_snr" not in known:
+    if process.get("rescale_betas_zero_snr") and name not in FROM_PURE_NOISE:
         raise InvalidValueError(
-            f"scheduler={name!r} does not know betas with zero terminal SNR; use ddim or ddpm."
+            f"scheduler={name!r} cannot begin where there is no signal at all (zero terminal SNR); "
+            f"use {', '.join(FROM_PURE_NOISE)}."
         )
     given = BETAS | {key: process[key] for key in PROCESS if key in process}
     given["flow_shift"] = given.get("shift", 1.0)

@@ -71,4 +71,8 @@ class Stepping:
                     f"network predicts no variance; use variance_type='fixed_small'."
                 )
             output = torch.cat([output, variance], dim=1)
-        return cast("Tensor", self.scheduler.step(output, timestep, x, **self.drawing).prev_sample)
+        try:
+            stepped = self.scheduler.step(output, timestep, x, **self.drawing)
+        except NotImplementedError as error:  # a kind of prediction that it does not take
+            raise InvalidValueError(f"{type(self.scheduler).__name__}: {error}.") from error
+        return cast("Tensor", stepped.prev_sample)

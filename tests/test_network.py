@@ -202,6 +202,8 @@ def tiny(**options) -> fpdm.FPDiT:
         ({"solver": "andersen"}, "Did you mean 'anderson'"),
         ({"init": 3}, "init=3: must be a name"),
         ({"gradient": {"max_grad": 3}}, "must be a name"),
+        ({"num_classes": 0, "has_null_class": False}, "there would be no label at all"),
+        ({"has_null_class": 1}, "has_null_class=1: must be true or false"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(options, message):
@@ -221,6 +223,11 @@ def test_inputs_of_a_wrong_shape_are_refused():
         model(torch.randn(3, 1, 4, 4), timestep=3, class_labels=y)
     with pytest.raises(InvalidValueError, match=r"timestep has shape \(3,\)"):
         model(torch.randn(2, 1, 4, 4), timestep=torch.zeros(3), class_labels=y)
+    for wrong in ([0, 3], [-1, 0]):
+        with pytest.raises(InvalidValueError, match="must be whole numbers from 0 to 2"):
+            model(torch.randn(2, 1, 4, 4), timestep=3, class_labels=torch.tensor(wrong))
+    with pytest.raises(InvalidValueError, match=r"class_labels are torch\.float32: must be int64"):
+        model(torch.randn(2, 1, 4, 4), timestep=3, class_labels=torch.tensor([0.0, 1.0]))
     dit = fpdm.DiT(sample_size=4, in_channels=1, hidden_size=8, num_heads=2, num_classes=2)
     with pytest.raises(InvalidValueError, match="no implicit layer"):
         dit(torch.randn(2, 1, 4, 4), timestep=3, class_labels=y, evals=4)
@@ -244,3 +251,75 @@ def test_saving_and_loading_keeps_weights_and_strategies(dtype, seed, tmp_path_f
     call = {"timestep": 500, "class_labels": torch.tensor([0, 1])}
     assert torch.equal(model(x, **call).sample, loaded(x, **call).sample)
     assert loaded(x, **call).solution.evals == 7
+
+
+def saved_bytes(run) -> int:
+    """Bytes that the backward pass of `run` will want, weights not counted."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        if not isinstance(tensor, nn.Parameter) and not tensor.is_leaf:
+            kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        run()
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize(
+    "gradient", [{"name": "unrolled", "evals": 6}, {"name": "sjfb"}, "implicit"]
+)
+@pytest.mark.parametrize("kind", ["fpdit", "dit"])
+def test_recomputation_gives_the_same_gradients_for_less_memory(kind, gradient):
+    options = {"gradient": gradient} if kind == "fpdit" else {"depth": 6}
+    sizes = {"sample_size": 8, "in_channels": 1, "hidden_size": 16, "num_heads": 2}
+    network = fpdm.FPDiT if kind == "fpdit" else fpdm.DiT
+    model = randomised(network(**sizes, num_classes=2, **options), seed=0).train()
+    assert not model.is_gradient_checkpointing
+    x, t, y = torch.randn(4, 1, 8, 8), torch.tensor([1, 99, 500, 999]), torch.tensor([0, 1, 2, 0])
+
+    def gradients() -> tuple[list[torch.Tensor], int]:
+        given = {"generator": torch.Generator().manual_seed(3)} if kind == "fpdit" else {}
+        out = None
+
+        def forward():
+            nonlocal out
+            out = model(x, timestep=t, class_labels=y, **given).sample
+
+        kept = saved_bytes(forward)
+        model.zero_grad()
+        out.square().mean().backward()
+        return [p.grad.clone() for p in model.parameters() if p.grad is not None], kept
+
+    plain, much = gradients()
+    model.enable_gradient_checkpointing()
+    assert model.is_gradient_checkpointing
+    again, little = gradients()
+    for ours, theirs in zip(again, plain, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+    assert little < 0.6 * much
+    model.disable_gradient_checkpointing()
+    assert gradients()[1] == much
+
+
+def test_recomputation_changes_nothing_where_there_is_no_gradient():
+    model = tiny().eval()
+    model.enable_gradient_checkpointing()
+    call = {"timestep": 3, "class_labels": torch.tensor([0, 1]), "evals": 3}
+    with torch.no_grad():
+        passes = calls_of(model.layer.block.block, lambda: model(torch.randn(2, 1, 4, 4), **call))
+    assert passes == 3
+
+
+def test_pipelines_of_diffusers_find_the_channels_they_look_for(tmp_path, caplog):
+    import logging
+
+    logging.getLogger("diffusers.configuration_utils").addHandler(caplog.handler)
+    model = tiny(learn_sigma=True)
+    assert (model.config.in_channels, model.config.out_channels) == (1, 2)
+    assert tiny().config.out_channels == 1
+    model.save_pretrained(tmp_path)
+    assert fpdm.FPDiT.from_pretrained(tmp_path).config.out_channels == 2
+    assert fpdm.FPDiT.from_config(model.config).config.out_channels == 2
+    assert caplog.messages == []

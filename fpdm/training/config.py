@@ -37,6 +37,8 @@ class ModelConfig:
     hidden_size: int = field(default=96, validator=whole(minimum=4))
     num_heads: int = field(default=4, validator=whole(minimum=1))
     mlp_ratio: float = field(default=4.0, validator=real(above=0))
+    learn_sigma: bool = False
+    """Whether the variance is learned too, by the hybrid loss; not with flow matching."""
 
 
 def _solver(spec: Any) -> dict[str, Any]:
@@ -100,6 +102,12 @@ class TrainConfig:
     model: ModelConfig = field(factory=FPDiTConfig)
     diffusion: Diffusion = field(factory=Diffusion)
     optimizer: OptimizerConfig = field(factory=OptimizerConfig)
+
+    def __attrs_post_init__(self) -> None:
+        if self.model.learn_sigma and self.diffusion.prediction == "flow":
+            raise InvalidValueError(
+                "model.learn_sigma=true: flow matching has no variance to learn; leave it out."
+            )
 
 
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:

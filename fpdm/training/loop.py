@@ -12,7 +12,6 @@ import attrs
 import torch
 from accelerate import Accelerator
 from attrs import frozen
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fpdm.data import LabelledImages, digits
@@ -32,7 +31,7 @@ class Progress:
 
     Attributes:
         step: steps done.
-        loss: mean squared error of the prediction.
+        loss: mean squared error of the prediction; with a learned variance, the hybrid loss.
         residual: mean relative residual of the fixed-point solve; None for an explicit network.
         gradient_norm: before clipping.
         learning_rate: of this step.
@@ -109,7 +108,9 @@ class Training:
         out = self.network(
             noised.x, timestep=timestep.to(device), class_labels=labels.to(device), **call
         )
-        loss = F.mse_loss(out.sample[:, : clean.shape[1]], noised.target)
+        loss = config.diffusion.loss(
+            out.sample, noised, clean=clean.to(device), timestep=timestep.to(device)
+        )
         self.accelerator.backward(loss)
         norm = self.accelerator.clip_grad_norm_(
             self.network.parameters(), config.optimizer.max_grad_norm
@@ -129,7 +130,11 @@ class Training:
 
     def pipeline(self) -> FPDMPipeline:
         """The averaged weights, ready to sample with."""
-        return FPDMPipeline(self.ema.module.eval(), self.config.diffusion.scheduler())
+        learned = self.config.model.learn_sigma
+        scheduler = self.config.diffusion.scheduler(
+            "ddpm" if learned else None, learned_variance=learned
+        )
+        return FPDMPipeline(self.ema.module.eval(), scheduler)
 
     def save(self, out: Path) -> None:
         """Write the pipeline (safetensors and JSON) and the configuration to a folder."""
