@@ -25,6 +25,8 @@ SETTINGS = {
     "k = 2": {"iterations": 2, "init": "features"},
     "k = 2, reuse": {"iterations": 2, "init": "reuse"},
     "k = 2, extrapolate": {"iterations": 2, "init": "extrapolate"},
+    "k = 2, unipc": {"iterations": 2, "init": "features", "scheduler": "unipc"},
+    "k = 2, reuse, unipc": {"iterations": 2, "init": "reuse", "scheduler": "unipc"},
 }
 
 
@@ -43,13 +45,16 @@ def main() -> None:
     real_features = classifier.features(real)
     labels = torch.arange(given.num) % 10
 
-    def measure(budget: int, iterations: int, init: str, seed: int) -> tuple[float, float, float]:
+    def measure(
+        budget: int, iterations: int, init: str, seed: int, scheduler: str | None = None
+    ) -> tuple[float, float, float]:
         images = (
             pipe(
                 labels,
                 budget=budget,
                 num_inference_steps=budget // (2 + iterations),
                 init=init,
+                scheduler=scheduler,
                 generator=torch.Generator().manual_seed(seed),
                 output_type="pt",
             ).images
