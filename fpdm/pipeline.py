@@ -347,8 +347,7 @@ class StepCallback:
 
     def __call__(self, pipe: FPDMPipeline, step: Step) -> Tensor:
         """Call it; return the latents with which the run goes on."""
-        residual = None if step.solution is None else step.solution.residual
-        every = {"latents": step.sample, "residual": residual}
+        every = {"latents": step.sample, "residual": step.residual}
         given = {name: every[name] for name in self.tensors}
         answer = self.function(pipe, step.index, step.timestep, given)
         if not isinstance(answer, Mapping) or answer.get("latents") is None:

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import Any, Protocol, cast
 
 import torch
-from attrs import evolve, frozen
+from attrs import evolve, fields, frozen
 from torch import Tensor
 
 from fpdm import plugins
@@ -70,38 +70,20 @@ class StepRecord:
 
 
 @frozen(eq=False)
-class Step:
-    """One timestep of a sampling run.
+class Step(StepRecord):
+    """One timestep of a sampling run: its record, and what it made.
 
     Attributes:
-        index: in sampling order; 0 is the noisiest.
-        steps: how many there are.
-        timestep: of the diffusion, ().
-        iterations: granted to the implicit layer, and made.
-        passes: block passes of this timestep, explicit layers included.
         sample: the images after it, (B, C, H, W).
         solution: of the implicit layer, for B samples or 2 B where it was guided; None if explicit.
     """
 
-    index: int
-    steps: int
-    timestep: Tensor
-    iterations: int
-    passes: int
     sample: Tensor
     solution: Solution | None
 
     def record(self) -> StepRecord:
         """What is worth keeping of a step when its images and states are not."""
-        return StepRecord(
-            index=self.index,
-            steps=self.steps,
-            timestep=self.timestep,
-            iterations=self.iterations,
-            passes=self.passes,
-            residual=None if self.solution is None else self.solution.residual,
-            status=None if self.solution is None else self.solution.status,
-        )
+        return StepRecord(**{kept.name: getattr(self, kept.name) for kept in fields(StepRecord)})
 
 
 def iteration_budget(
@@ -297,6 +279,8 @@ def _steps(
             timestep=timestep,
             iterations=granted,
             passes=model.pre_passes + granted + model.post_passes,
+            residual=None if solution is None else solution.residual,
+            status=None if solution is None else solution.status,
             sample=x,
             solution=solution,
         )
