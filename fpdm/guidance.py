@@ -11,6 +11,9 @@ from torch import Tensor
 from fpdm.checks import check_real, check_whole
 from fpdm.errors import InvalidValueError
 
+ROUNDING = 1e-9
+"""Steps by which a fraction of the run may be off in floating point."""
+
 
 def _check_channels(_: Any, __: Any, value: Any) -> None:
     if value is not None:
@@ -55,8 +58,8 @@ class Guidance:
 
     def acts(self, index: int, *, steps: int) -> bool:
         """Whether timestep `index` of `steps` is guided."""
-        start, end = self.interval
-        return self.scale != 1 and start * steps <= index < end * steps
+        start, end = (fraction * steps - ROUNDING for fraction in self.interval)
+        return self.scale != 1 and start <= index < end
 
     def combine(self, prediction: Tensor) -> Tensor:
         """Guide the prediction of a doubled batch, conditional half first: (2 B, ...) → (B, ...).

@@ -13,7 +13,10 @@ from fpdm.errors import InvalidValueError, UnknownNameError, suggest
 
 def _by_number(names: Mapping[Any, str] | None) -> dict[int, str]:
     try:
-        return {int(number): str(name) for number, name in dict(names or {}).items()}
+        found = {int(str(number)): name for number, name in dict(names or {}).items()}
+        if not all(isinstance(name, str) for name in found.values()):
+            raise TypeError
+        return found
     except (TypeError, ValueError):
         raise InvalidValueError(
             "id2label: must map the number of each class to its name, such as {0: 'cat', 1: 'dog'}."

@@ -12,6 +12,8 @@ import torch
 from attrs import frozen
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.image_processor import VaeImageProcessor
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.modeling_utils import ModelMixin
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
@@ -19,12 +21,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-import fpdm.models  # noqa: F401 (diffusers loads the components of modules already imported)
 from fpdm import samplers
 from fpdm.checks import check_choice, check_whole
 from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
 from fpdm.labels import Classes
+from fpdm.models import DiT, FPDiT
 from fpdm.plugins import Spec
 from fpdm.sampling import Step, StepRecord, sample
 
@@ -94,13 +96,20 @@ class FPDMPipeline(DiffusionPipeline):
 
     def __init__(
         self,
-        model: Any,
+        model: FPDiT | DiT,
         scheduler: Any,
-        vae: Any = None,
+        vae: AutoencoderKL | None = None,
         id2label: Mapping[Any, str] | None = None,
         prediction_type: str | None = None,
     ) -> None:
         super().__init__()
+        for name, part in {"model": model, "vae": vae}.items():
+            if not isinstance(part, ModelMixin) and (name, part) != ("vae", None):
+                raise InvalidValueError(
+                    f"{name}: a {type(part).__name__} is given: must be a model of diffusers, as "
+                    f"FPDiT, DiT and AutoencoderKL are."
+                )
+        samplers.check_scheduler(scheduler)
         if prediction_type is None:
             prediction_type = samplers.prediction_of(scheduler)
         else:
@@ -253,7 +262,13 @@ class FPDMPipeline(DiffusionPipeline):
             raise InvalidValueError(f"callback_on_step_end={function!r}: must be callable.")
         if isinstance(function, (PipelineCallback, MultiPipelineCallbacks)):
             tensors = function.tensor_inputs
-        names = [tensors] if isinstance(tensors, str) else list(tensors)
+        try:
+            names = [tensors] if isinstance(tensors, str) else list(tensors)
+        except TypeError:
+            raise InvalidValueError(
+                f"callback_on_step_end_tensor_inputs={tensors!r}: must be a list of names among "
+                f"{self._callback_tensor_inputs}."
+            ) from None
         if unknown := [name for name in names if name not in self._callback_tensor_inputs]:
             raise InvalidValueError(
                 f"callback_on_step_end_tensor_inputs: {unknown} are not among "
@@ -265,12 +280,13 @@ class FPDMPipeline(DiffusionPipeline):
         if given is None:
             return self.scheduler
         if isinstance(given, str):
-            return samplers.switch(self.scheduler, given, predicted=self.config["prediction_type"])
-        if not all(hasattr(given, name) for name in ("set_timesteps", "step", "config")):
-            raise InvalidValueError(
-                f"scheduler={given!r}: must be a scheduler of diffusers or the name of one, such "
-                f"as 'unipc'."
+            return samplers.switch(
+                self.scheduler,
+                given,
+                predicted=self.config["prediction_type"],
+                learned_variance=self.model.config["learn_sigma"],
             )
+        samplers.check_scheduler(given)
         return given
 
     def _spread(self, scheduler: Any, budget: int | None, steps: int | None) -> int:

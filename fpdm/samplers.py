@@ -13,18 +13,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddim_parallel import DDIMParallelScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from diffusers.schedulers.scheduling_euler_ancestral_discrete import (
     EulerAncestralDiscreteScheduler,
 )
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
-from diffusers.schedulers.scheduling_flow_match_heun_discrete import FlowMatchHeunDiscreteScheduler
 from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
 from fpdm.checks import check_whole
 from fpdm.errors import FPDMError, InvalidValueError, UnknownNameError, suggest
-from fpdm.schedulers import BETAS, EvenDDIMScheduler, EvenDDPMScheduler, FlowScheduler
+from fpdm.schedulers import (
+    BETAS,
+    EvenDDIMScheduler,
+    EvenDDPMScheduler,
+    FlowDPMScheduler,
+    FlowHeunScheduler,
+    FlowScheduler,
+    FlowUniPCScheduler,
+    TowardsImage,
+)
 
 PROCESS = (
     *("prediction_type", "num_train_timesteps", "rescale_betas_zero_snr", "variance_type"),
@@ -60,9 +69,9 @@ then cuts off below that of the timesteps that follow.
 
 FLOW_MATCHING: dict[str, Recipe] = {
     "euler": (FlowScheduler, {}),
-    "heun": (FlowMatchHeunDiscreteScheduler, {}),
-    "dpm++": (DPMSolverMultistepScheduler, _DPM | _BY_FLOW),
-    "unipc": (UniPCMultistepScheduler, _BY_FLOW),
+    "heun": (FlowHeunScheduler, {}),
+    "dpm++": (FlowDPMScheduler, _DPM | _BY_FLOW),
+    "unipc": (FlowUniPCScheduler, _BY_FLOW),
 }
 """Samplers for networks that predict a velocity of flow matching."""
 
@@ -97,13 +106,17 @@ def build(name: str, process: Mapping[str, Any]) -> Any:
     return cls(**{key: value for key, value in given.items() if key in known} | options)
 
 
-def switch(scheduler: Any, name: str, *, predicted: str | None = None) -> Any:
+def switch(
+    scheduler: Any, name: str, *, predicted: str | None = None, learned_variance: bool = False
+) -> Any:
     """Return the scheduler `name` for the process of another; raises like `build`.
 
     Args:
         scheduler: of diffusers.
         name: of the one that is wanted.
         predicted: what the network predicts; None is what `scheduler` expects.
+        learned_variance: whether the network predicts the variance too, which is then used unless
+            `scheduler` has a fixed one.
 
     Examples:
         >>> import fpdm
@@ -121,18 +134,29 @@ def switch(scheduler: Any, name: str, *, predicted: str | None = None) -> Any:
     if not process.get("clip_sample", True):
         process["clip_sample_range"] = None  # there is one in the configuration all the same
     process.setdefault("clip_sample_range", None)
-    if not str(process.get("variance_type", "")).startswith("learned"):
-        process["variance_type"] = "fixed_small"
+    if not str(variance := process.get("variance_type")).startswith("learned"):
+        learned = learned_variance and variance is None
+        process["variance_type"] = "learned_range" if learned else "fixed_small"
     return build(name, process)
 
 
 def prediction_of(scheduler: Any) -> str | None:
     """What a scheduler expects the network to predict; None if it does not say."""
-    if isinstance(scheduler, FlowScheduler):
+    if isinstance(scheduler, TowardsImage):
         return FLOW
     if "prediction_type" in inspect.signature(type(scheduler).__init__).parameters:
         return str(scheduler.config["prediction_type"])
     return NEGATIVE_FLOW if "FlowMatch" in type(scheduler).__name__ else None
+
+
+def check_scheduler(given: Any) -> None:
+    """Raise `InvalidValueError` unless `given` is a scheduler of diffusers."""
+    wanted = ("set_timesteps", "step", "config")
+    if isinstance(given, type) or not all(hasattr(given, name) for name in wanted):
+        raise InvalidValueError(
+            f"scheduler={given!r}: must be a scheduler of diffusers, or in a call the name of one, "
+            f"such as 'unipc'."
+        )
 
 
 def fit_prediction(predicted: str | None, scheduler: Any) -> bool:
@@ -160,10 +184,12 @@ def fit_prediction(predicted: str | None, scheduler: Any) -> bool:
 
 def warn_of_spacing(scheduler: Any) -> None:
     """Warn of a scheduler that steps to other timesteps than those of its run."""
-    if isinstance(scheduler, DDIMScheduler) and scheduler.config.timestep_spacing == "linspace":
+    wrong = isinstance(scheduler, (DDIMScheduler, DDIMParallelScheduler))
+    if wrong and scheduler.config.timestep_spacing == "linspace":
         warnings.warn(
-            "DDIMScheduler(timestep_spacing='linspace') does not step to the next timestep of the "
-            "run, and its images are wrong; use fpdm.EvenDDIMScheduler, or scheduler='ddim'.",
+            f"{type(scheduler).__name__}(timestep_spacing='linspace') does not step to the next "
+            f"timestep of the run, and its images are wrong; use fpdm.EvenDDIMScheduler, or "
+            f"scheduler='ddim'.",
             UserWarning,
             stacklevel=3,
         )
@@ -173,10 +199,37 @@ def set_timesteps(scheduler: Any, steps: int, *, device: Any = None) -> None:
     """Spread the timesteps of a run over the process of a scheduler.
 
     Raises:
-        InvalidValueError: the process has not so many timesteps, or the scheduler refuses.
+        InvalidValueError: the process has not so many timesteps, the scheduler refuses, or what it
+            spreads is no run from noise to image.
     """
     most = scheduler.config.get("num_train_timesteps")
     check_whole("num_inference_steps", steps, minimum=1, maximum=most)
+    _spread(scheduler, steps, device)
+    if _repeats(scheduler):
+        raise InvalidValueError(
+            f"num_inference_steps={steps}: {type(scheduler).__name__} repeats a timestep; use "
+            f"fewer."
+        )
+    first = float(scheduler.timesteps[0])
+    if most is not None and first < most / 2:
+        raise InvalidValueError(
+            f"num_inference_steps={steps}: {type(scheduler).__name__} begins at timestep "
+            f"{first:g} of {most}, which is not the noise; use more, or another scheduler."
+        )
+
+
+def set_timesteps_within(scheduler: Any, calls: int, *, device: Any = None) -> None:
+    """Spread as many timesteps as call the network `calls` times, or fewer, but at least one."""
+    steps = max(1, -(-calls // int(getattr(scheduler, "order", 1))))
+    steps = min(steps, scheduler.config.get("num_train_timesteps") or steps)
+    _spread(scheduler, steps, device)
+    while steps > 1 and (len(scheduler.timesteps) > calls or _repeats(scheduler)):
+        steps -= 1
+        _spread(scheduler, steps, device)
+    set_timesteps(scheduler, steps, device=device)
+
+
+def _spread(scheduler: Any, steps: int, device: Any) -> None:
     try:
         scheduler.set_timesteps(steps, device=device)
     except FPDMError:
@@ -187,11 +240,8 @@ def set_timesteps(scheduler: Any, steps: int, *, device: Any = None) -> None:
         ) from error
 
 
-def set_timesteps_within(scheduler: Any, calls: int, *, device: Any = None) -> None:
-    """Spread as many timesteps as call the network `calls` times, or fewer, but at least one."""
-    steps = max(1, -(-calls // int(getattr(scheduler, "order", 1))))
-    steps = min(steps, scheduler.config.get("num_train_timesteps") or steps)
-    set_timesteps(scheduler, steps, device=device)
-    while steps > 1 and len(scheduler.timesteps) > calls:
-        steps -= 1
-        set_timesteps(scheduler, steps, device=device)
+def _repeats(scheduler: Any) -> bool:
+    """Whether a multistep solver steps from a timestep to itself, where it makes NaN."""
+    if not isinstance(scheduler, (DPMSolverMultistepScheduler, UniPCMultistepScheduler)):
+        return False
+    return len(scheduler.timesteps.unique()) < len(scheduler.timesteps)

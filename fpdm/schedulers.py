@@ -12,6 +12,8 @@ from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultist
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
     FlowMatchEulerDiscreteScheduler,
 )
+from diffusers.schedulers.scheduling_flow_match_heun_discrete import FlowMatchHeunDiscreteScheduler
+from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from diffusers.schedulers.scheduling_utils import SchedulerMixin  # noqa: F401 (diffusers looks here for how to load)
 from torch import Tensor
 
@@ -105,7 +107,15 @@ class EvenDDIMScheduler(EvenTimesteps, DPMSolverMultistepScheduler):
         return clean if limit is None else clean.clamp(-limit, limit)
 
 
-class FlowScheduler(FlowMatchEulerDiscreteScheduler):
+class TowardsImage:
+    """Takes velocities as `x0 - noise`, where diffusers expects `noise - x0`."""
+
+    def step(self, model_output: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Take a step along the negated prediction."""
+        return cast("Any", super()).step(-model_output, *args, **kwargs)
+
+
+class FlowScheduler(TowardsImage, FlowMatchEulerDiscreteScheduler):
     """Euler steps of flow matching, for networks that predict `x0 - noise`.
 
     `x_t = (1 - t) x0 + t noise` with t from 1 to 1 / steps in equal strides; the timestep that the
@@ -136,9 +146,17 @@ class FlowScheduler(FlowMatchEulerDiscreteScheduler):
         del timestep
         return sample
 
-    def step(self, model_output: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Take an Euler step along the negated prediction."""
-        return super().step(-model_output, *args, **kwargs)
+
+class FlowHeunScheduler(TowardsImage, FlowMatchHeunDiscreteScheduler):
+    """Heun's method of flow matching, for networks that predict `x0 - noise`."""
+
+
+class FlowDPMScheduler(TowardsImage, DPMSolverMultistepScheduler):
+    """DPM-Solver++ of flow matching, for networks that predict `x0 - noise`."""
+
+
+class FlowUniPCScheduler(TowardsImage, UniPCMultistepScheduler):
+    """UniPC of flow matching, for networks that predict `x0 - noise`."""
 
 
 class EvenDDPMScheduler(EvenTimesteps, DDPMScheduler):

@@ -137,7 +137,10 @@ def test_help_has_examples(command, capsys):
         (["sample", "--seed", "-1"], "seed"),
         (["sample", "--out", "picture.txt"], "must end in .png"),
         (["sample", "--out", "no/such/folder/a.png"], "there is no folder no/such/folder"),
-        (["sample", "--model", "no-such-folder"], "must be a folder that `fpdm train` or `fpdm convert` wrote"),
+        (
+            ["sample", "--model", "no-such-folder"],
+            "must be a folder that `fpdm train` or `fpdm convert` wrote",
+        ),
         (["sample", "--nonsense"], "nonsense"),
         (["train", "digitz"], "Did you mean 'digits'?"),
         (["train", "--set", "steps=x", "--out", "never"], "steps: 'x': must be a whole number"),

@@ -7,7 +7,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, DiTPipeline
+from diffusers import (
+    AutoencoderKL,
+    DDIMParallelScheduler,
+    DDIMScheduler,
+    DDPMScheduler,
+    DiTPipeline,
+)
 from diffusers.callbacks import PipelineCallback
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +22,7 @@ from toys import BlockPasses, lively, tiny, tiny_dit
 import fpdm
 from fpdm.diffusion import Diffusion
 from fpdm.errors import BudgetError, InvalidValueError, UnknownNameError
+from fpdm.guidance import Guidance
 
 NAMES = {0: "cat, kitten", 1: "dog", 2: "bird"}
 
@@ -582,4 +589,45 @@ def test_the_ddim_of_diffusers_is_warned_of_where_it_is_wrong():
     wrong = DDIMScheduler(prediction_type="v_prediction", timestep_spacing="linspace")
     with pytest.warns(UserWarning, match="use fpdm.EvenDDIMScheduler, or scheduler='ddim'"):
         draw(pipeline(), scheduler=wrong)
+    parallel = DDIMParallelScheduler(prediction_type="v_prediction", timestep_spacing="linspace")
+    with pytest.warns(UserWarning, match="DDIMParallelScheduler.* does not step to the next"):
+        draw(pipeline(), scheduler=parallel)
     draw(pipeline(), scheduler=DDIMScheduler(prediction_type="v_prediction"))
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"model": "x"}, "model: a str is given: must be a model of diffusers"),
+        ({"scheduler": "ddim"}, "scheduler='ddim': must be a scheduler of diffusers"),
+        ({"scheduler": DDIMScheduler}, "must be a scheduler of diffusers"),
+        ({"vae": torch.nn.Linear(1, 1)}, "vae: a Linear is given: must be a model of diffusers"),
+        ({"id2label": {0: None}}, "must map the number of each class to its name"),
+        ({"id2label": {0.5: "cat"}}, "must map the number of each class to its name"),
+    ],
+)
+def test_a_part_that_is_none_is_refused(parts, message):
+    with pytest.raises(InvalidValueError, match=message):
+        fpdm.FPDMPipeline(**{"model": tiny(), "scheduler": Diffusion().scheduler()} | parts)
+
+
+def test_a_pipeline_can_be_made_from_a_pipeline():
+    pipe = parts()
+    other = fpdm.FPDMPipeline.from_pipe(pipe)
+    assert other.components == pipe.components
+    assert other.labels == pipe.labels
+
+
+def test_tensors_of_a_callback_must_be_a_list():
+    with pytest.raises(InvalidValueError, match="tensor_inputs=5: must be a list of names"):
+        draw(
+            pipeline(),
+            callback_on_step_end=lambda *_: {},
+            callback_on_step_end_tensor_inputs=5,
+        )
+
+
+@pytest.mark.parametrize(("end", "steps"), [(0.07, 100), (0.14, 50), (0.28, 25)])
+def test_the_end_of_an_interval_is_exact(end, steps):
+    guidance = Guidance(scale=2.0, interval=(0.0, end))
+    assert sum(guidance.acts(index, steps=steps) for index in range(steps)) == 7

@@ -13,6 +13,7 @@ from test_cli import run
 from torch import nn
 
 import fpdm
+from fpdm.diffusion import Diffusion
 from fpdm.errors import InvalidValueError
 from fpdm.models import PRESETS, load_published
 
@@ -206,7 +207,8 @@ WRONG = {
     ),
     "integers": (
         with_("blocks.0.attn.proj.bias", torch.ones(64, dtype=torch.int64)),
-        "no floating point: blocks.0.attn.proj.bias",
+        "must be dense tensors of torch.float16, torch.bfloat16, torch.float32, torch.float64: "
+        "blocks.0.attn.proj.bias",
     ),
     "no-tensor": (with_("blocks.0.attn.proj.bias", "text"), "holds no weights"),
     "code": (
@@ -304,6 +306,53 @@ def test_options_of_convert(tmp_path, capsys):
     (target / "precious.txt").write_text("keep")
     assert run(capsys, "convert", source, target, "--overwrite")[0] == 0
     assert (target / "precious.txt").read_text() == "keep"
+
+
+@pytest.mark.filterwarnings("ignore")  # of diffusers, about shards
+def test_overwriting_leaves_nothing_of_the_model_before(tmp_path, capsys):
+    target = tmp_path / "out"
+    (tmp_path / "link").symlink_to(target)
+    first = save(published.state("dit", seed=1), tmp_path, "first.pt")
+    pipe = fpdm.FPDMPipeline(load_published(first), Diffusion("epsilon").scheduler("ddpm"))
+    pipe.save_pretrained(target, max_shard_size="100KB")
+    assert len(list((target / "model").glob("*.safetensors"))) > 1
+    (target / "training.json").write_text("of another network")
+    second = save(published.state("dit", seed=2), tmp_path, "second.pt")
+    code, printed, error = run(capsys, "convert", second, tmp_path / "link", "--overwrite")
+    assert code == 0
+    assert "float32: []" not in printed + error
+    assert (tmp_path / "link").is_symlink()
+    assert not (target / "training.json").exists()
+    found = fpdm.FPDMPipeline.from_pretrained(target).model.state_dict()
+    wanted = load_published(second).state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+
+
+@pytest.mark.parametrize(("dim", "hidden"), [(448, 488), (704, 120), (64, 101)])
+def test_any_width_of_the_mlp_is_read_off_the_shapes(dim, hidden, tmp_path):
+    state = published.state("dit", dim=dim, depth=1)
+    state["blocks.0.mlp.fc1.weight"] = torch.zeros(hidden, dim)
+    state["blocks.0.mlp.fc1.bias"] = torch.zeros(hidden)
+    state["blocks.0.mlp.fc2.weight"] = torch.zeros(dim, hidden)
+    network = load_published(save(state, tmp_path))
+    assert network.config["mlp_ratio"] == hidden / dim
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda tensor: tensor.to(torch.float8_e4m3fn),
+        lambda tensor: tensor.to_sparse(),
+        lambda tensor: tensor.to("meta"),
+        lambda tensor: tensor.to(torch.complex64),
+    ],
+    ids=["float8", "sparse", "meta", "complex"],
+)
+def test_odd_tensors_are_named(odd, tmp_path):
+    state = published.state("dit")
+    state["blocks.0.mlp.fc1.weight"] = odd(state["blocks.0.mlp.fc1.weight"])
+    with pytest.raises(InvalidValueError, match=r"must be dense .*: blocks.0.mlp.fc1.weight"):
+        load_published(save(state, tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,14 @@ import fpdm
 from fpdm.denoiser import Denoised
 from fpdm.diffusion import Diffusion
 from fpdm.errors import FPDMError, InvalidValueError
-from fpdm.samplers import DIFFUSION, FLOW_MATCHING, prediction_of, switch
+from fpdm.samplers import (
+    DIFFUSION,
+    FLOW_MATCHING,
+    prediction_of,
+    set_timesteps,
+    set_timesteps_within,
+    switch,
+)
 
 MEAN, SPREAD = 0.1, 0.2
 PURE_NOISE = 4096.0  # a sigma where zero terminal SNR would have an infinite one
@@ -133,6 +140,56 @@ def test_both_signs_of_a_velocity_find_the_data(name, other, prediction):
     process = Diffusion("flow").scheduler(other)
     noise, images, _ = run(Oracle(prediction), process, name=name)
     assert finds_the_data(noise, images, ancestral=False)
+
+
+@pytest.mark.parametrize("name", FLOW_MATCHING)
+def test_every_velocity_scheduler_of_a_process_has_its_sign(name):
+    assert prediction_of(Diffusion("flow").scheduler(name)) == "flow"
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "steps", "message"),
+    [
+        (Diffusion().scheduler("dpm++"), 1000, "repeats a timestep; use fewer"),
+        (Diffusion("flow").scheduler("unipc"), 999, "repeats a timestep; use fewer"),
+        (Diffusion().scheduler("heun"), 1, "begins at timestep 0 of 1000, which is not the noise"),
+        (EDMEulerScheduler(), 50, "begins at timestep 1.09551 of 1000, which is not the noise"),
+    ],
+)
+def test_timesteps_that_are_no_run_from_noise_to_image_are_refused(scheduler, steps, message):
+    with pytest.raises(InvalidValueError, match=message):
+        set_timesteps(scheduler, steps)
+
+
+@pytest.mark.parametrize("calls", [1000, 4000])
+@pytest.mark.parametrize(
+    ("prediction", "name", "most"),
+    [("epsilon", "dpm++", 999), ("epsilon", "ddim", 1000), ("flow", "unipc", 998)],
+)
+def test_as_many_timesteps_as_there_are_without_repeating_one(prediction, name, most, calls):
+    scheduler = Diffusion(prediction).scheduler(name)
+    set_timesteps_within(scheduler, calls)
+    assert len(scheduler.timesteps) == most
+
+
+def test_a_scheduler_of_second_order_stays_within_its_calls():
+    scheduler = Diffusion().scheduler("heun")
+    for calls in range(3, 12):
+        set_timesteps_within(scheduler, calls)
+        assert len(scheduler.timesteps) == calls - (calls + 1) % 2
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "variance"),
+    [
+        (Diffusion("epsilon").scheduler("ddim", learned_variance=True), "learned_range"),
+        (Diffusion("epsilon").scheduler("ddpm", learned_variance=True), "learned_range"),
+        (Diffusion("epsilon").scheduler("ddpm"), "fixed_small"),
+    ],
+)
+def test_a_learned_variance_is_used_unless_the_scheduler_has_a_fixed_one(scheduler, variance):
+    switched = switch(scheduler, "ddpm", learned_variance=True)
+    assert switched.config.variance_type == variance
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,8 +56,9 @@ def convert(
     """
     from fpdm.diffusion import Diffusion
     from fpdm.models import load_published
-    from fpdm.pipeline import FPDMPipeline
+    from fpdm.pipeline import PIXEL_CHANNELS, FPDMPipeline
 
+    target = target.resolve()  # a link stays one
     check_new_folder("", target, overwrite=overwrite)
     diffusion = Diffusion(prediction)
     names = None if id2label is None else _read_names(id2label)
@@ -77,7 +77,7 @@ def convert(
     console.table(f"{type(network).__name__} of {source.name}", ("size", ""), _summary(network))
     if network.config["stored_positions"]:
         console.note("pos_embed is not the usual sines and cosines; it is kept as it is.")
-    if vae is None:
+    if vae is None and network.config["in_channels"] not in PIXEL_CHANNELS:
         console.note("without --vae the pipeline draws latents: ask it for output_type='latent'.")
     console.say(f"Saved to {target}. Load with: fpdm.FPDMPipeline.from_pretrained({str(target)!r})")
 
@@ -97,7 +97,7 @@ def _summary(network: Any) -> list[tuple[str, str]]:
 def _read_names(path: Path) -> dict[str, str]:
     try:
         names = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidValueError(f"--id2label {path} cannot be read as JSON: {error}.") from error
     if not isinstance(names, dict):
         raise InvalidValueError(f"--id2label {path}: must map numbers of classes to names.")
@@ -124,7 +124,22 @@ def _save(pipe: Any, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as beside:
         saved = Path(beside) / "pipeline"
         pipe.save_pretrained(saved)
-        if target.is_dir() and any(target.iterdir()):
-            shutil.copytree(saved, target, dirs_exist_ok=True)
-        else:
-            saved.replace(target)
+        replaced = Path(beside) / "replaced"
+        if target.exists():
+            target.rename(replaced)
+        try:
+            saved.rename(target)
+        except OSError:
+            if replaced.exists():
+                replaced.rename(target)
+            raise
+        if replaced.exists():
+            _keep_others(replaced, target)
+
+
+def _keep_others(replaced: Path, target: Path) -> None:
+    """Move back what no model consists of, such as a card or a picture."""
+    model = {path.name for path in target.iterdir()} | {"vae", "training.json"}
+    for path in replaced.iterdir():
+        if path.name not in model:
+            path.rename(target / path.name)

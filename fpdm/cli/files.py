@@ -12,6 +12,8 @@ def check_picture(out: Path) -> None:
     """Raise `InvalidValueError` unless a PNG can be written to `out`."""
     if out.suffix.lower() != ".png":
         raise InvalidValueError(f"--out {out}: must end in .png.")
+    if out.is_dir():
+        raise InvalidValueError(f"--out {out}: is a folder; must be a file.")
     if not out.parent.is_dir():
         raise InvalidValueError(f"--out {out}: there is no folder {out.parent}.")
 

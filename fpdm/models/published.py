@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fpdm.checks import check_whole
 from fpdm.errors import InvalidValueError
@@ -103,7 +103,7 @@ def load_published(
     config["stored_positions"] = not _is_sincos(state[_POSITIONS])
     network = cls(**config)
     dtypes = {tensor.dtype for tensor in state.values()}
-    network.to(dtypes.pop() if len(dtypes) == 1 else torch.float32)
+    nn.Module.to(network, dtypes.pop() if len(dtypes) == 1 else torch.float32)
     network.load_state_dict(
         {name: state[_published_name(name, names)] for name in network.state_dict()}
     )
@@ -151,7 +151,7 @@ def _read_shapes(
             f"one more for no class."
         )
     inner = "block_fixed_point" if implicit else "blocks.0"
-    hidden = state.get(f"{inner}.mlp.fc1.weight", torch.empty(4 * width, 0)).shape[0]
+    hidden = next(iter(state.get(f"{inner}.mlp.fc1.weight", torch.empty(())).shape), 4 * width)
     config: dict[str, Any] = {
         "sample_size": grid * patch,
         "patch_size": patch,
@@ -183,7 +183,7 @@ def _heads(width: int) -> int:
 
 
 def _depth(state: Mapping[str, Tensor], prefix: str) -> int:
-    pattern = re.compile(rf"{re.escape(prefix)}(\d{{1,4}})\.")
+    pattern = re.compile(rf"{re.escape(prefix)}(\d{{1,3}})\.")
     found = [int(match[1]) for name in state if (match := pattern.match(name))]
     return max(found, default=-1) + 1
 

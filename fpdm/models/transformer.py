@@ -144,7 +144,7 @@ class Block(Checkpointed):
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        dim, hidden = size.hidden_size, int(size.hidden_size * size.mlp_ratio)
+        dim, hidden = size.hidden_size, round(size.hidden_size * size.mlp_ratio)
         self.norm1 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
         self.attn = Attention(dim, size.num_heads)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)

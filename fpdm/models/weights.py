@@ -20,6 +20,7 @@ from fpdm.checks import check_choice
 from fpdm.errors import InvalidValueError
 
 WEIGHTS = ("ema", "model")
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @frozen(eq=False)
@@ -102,9 +103,15 @@ def _check_state(state: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
     for wrapper in ("module.", "_orig_mod."):  # of DistributedDataParallel, and of torch.compile
         if all(name.startswith(wrapper) for name in named):
             named = {name.removeprefix(wrapper): tensor for name, tensor in named.items()}
-    if wrong := [name for name, tensor in named.items() if not tensor.is_floating_point()]:
-        raise InvalidValueError(f"{path}: no floating point: {listed(wrong)}.")
+    if wrong := [name for name, tensor in named.items() if not _is_plain(tensor)]:
+        raise InvalidValueError(
+            f"{path}: must be dense tensors of {', '.join(map(str, DTYPES))}: {listed(wrong)}."
+        )
     return named
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.dtype in DTYPES and tensor.layout == torch.strided and not tensor.is_meta
 
 
 def listed(names: list[str], most: int = 20) -> str:

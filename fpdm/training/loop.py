@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import torch
@@ -134,7 +134,7 @@ class Training:
         scheduler = self.config.diffusion.scheduler(
             "ddpm" if learned else None, learned_variance=learned
         )
-        return FPDMPipeline(self.ema.module.eval(), scheduler)
+        return FPDMPipeline(cast("FPDiT | DiT", self.ema.module.eval()), scheduler)
 
     def save(self, out: Path) -> None:
         """Write the pipeline (safetensors and JSON) and the configuration to a folder."""
