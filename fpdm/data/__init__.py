@@ -1,6 +1,7 @@
 """Data sets."""
 
+from fpdm.data.dataset import Batch, Dataset, LatentSpace, Shape
 from fpdm.data.digits import digits
 from fpdm.data.labelled import LabelledImages
 
-__all__ = ["LabelledImages", "digits"]
+__all__ = ["Batch", "Dataset", "LabelledImages", "LatentSpace", "Shape", "digits"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from attrs import field, frozen
 from torch import Tensor
 
+from fpdm.data.dataset import Batch, Dataset, Shape
+
 
 @frozen(eq=False)
-class LabelledImages:
+class LabelledImages(Dataset):
     """Images with their classes.
 
     Attributes:
@@ -20,5 +22,15 @@ class LabelledImages:
     labels: Tensor = field(repr=lambda labels: f"<{tuple(labels.shape)}>")
     num_classes: int
 
+    @property
+    def shape(self) -> Shape:
+        """The sizes that a network takes from it."""
+        return Shape(self.images.shape[1], self.images.shape[-1], self.num_classes)
+
     def __len__(self) -> int:
         return len(self.images)
+
+    def batch(self, indices: Tensor, seeds: Tensor) -> Batch:
+        """Take samples; nothing is drawn."""
+        del seeds
+        return Batch(self.images[indices], self.labels[indices])

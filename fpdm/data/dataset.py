@@ -1,0 +1,85 @@
+"""What training wants of a data set."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from attrs import field, frozen
+from torch import Tensor
+
+
+@frozen(eq=False)
+class Batch:
+    """Some of a data set.
+
+    Attributes:
+        images: images in [-1, 1], or scaled latents; (B, C, H, W), float32.
+        labels: (B,), int64; `num_classes`, which stands for no class, where there are no classes.
+        unreadable: files that could not be read, in whose place others were taken.
+    """
+
+    images: Tensor
+    labels: Tensor
+    unreadable: tuple[str, ...] = ()
+
+
+@frozen
+class LatentSpace:
+    """Where latents come from, so that samples find their way back to images.
+
+    Attributes:
+        vae: folder or hub name of the `AutoencoderKL` that made them; None if it is not known.
+        scaling_factor: what its latents were multiplied by, after `shift_factor` was subtracted.
+        shift_factor: see there.
+    """
+
+    vae: str | None
+    scaling_factor: float
+    shift_factor: float = 0.0
+
+
+@frozen
+class Shape:
+    """The sizes that a network takes from its data.
+
+    Attributes:
+        channels: of an image or latent.
+        size: its height and width.
+        num_classes: 0 where there are none.
+        class_names: by number; empty where classes have no names.
+        latent_space: None where the data are images.
+    """
+
+    channels: int
+    size: int
+    num_classes: int
+    class_names: Mapping[int, str] = field(factory=dict)
+    latent_space: LatentSpace | None = None
+
+
+class Dataset(ABC):
+    """Labelled images or latents, of which a batch is a function of its indices and seeds.
+
+    What is drawn for a sample, such as whether it is mirrored, comes from its own seed: a batch is
+    the same however it is split, and whichever process or worker reads it. A data set is sent to
+    worker processes, so it holds no open file.
+    """
+
+    @property
+    @abstractmethod
+    def shape(self) -> Shape:
+        """The sizes that a network takes from it."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many samples there are."""
+
+    @abstractmethod
+    def batch(self, indices: Tensor, seeds: Tensor) -> Batch:
+        """Read samples.
+
+        Args:
+            indices: which, (B,), int64, from 0 to `len - 1`.
+            seeds: for what is drawn for each of them, (B,), int64, ≥ 0.
+        """
