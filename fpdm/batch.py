@@ -85,6 +85,12 @@ def norm(z: Tensor) -> Tensor:
     return torch.cat([torch.linalg.vector_norm(part, dim=1, dtype=precise) for part in parts])
 
 
+def relative(gap: Tensor, image: Tensor) -> Tensor:
+    """`gap / ‖image‖` for each sample; (B,), image (B, ...)."""
+    ratio = gap / norm(image.detach())
+    return torch.where(gap == 0, 0, ratio).nan_to_num(nan=torch.inf, posinf=torch.inf)
+
+
 def spread(number: Tensor, like: Tensor) -> Tensor:
     """A number per sample, (B,), shaped to meet the state `like`, (B, ...)."""
     return number.reshape(-1, *[1] * (like.dim() - 1)) if like.dim() else number[0]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
+from fpdm import batch
 from fpdm.errors import InvalidValueError, PluginError
 
 
@@ -39,4 +41,28 @@ class Counted:
                 f"f must keep shape and dtype: it made {tuple(image.shape)} {image.dtype} "
                 f"of {tuple(z.shape)} {z.dtype}."
             )
+        return image
+
+
+class Watched(Counted):
+    """`f` in training: counted, with what a training wants to know of the solve.
+
+    Attributes:
+        with_grad: calls that autograd has recorded.
+        start_residual: `‖f(z) - z‖ / ‖f(z)‖` at the first call, (B,); None before it.
+    """
+
+    def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(f)
+        self.with_grad = 0
+        self.start_residual: Tensor | None = None
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Evaluate `f(z)`."""
+        image = super().__call__(z)
+        self.with_grad += torch.is_grad_enabled()
+        if self.start_residual is None:
+            with torch.no_grad():
+                gap = batch.norm(image.to(batch.wide(z.dtype)) - z)
+                self.start_residual = batch.relative(gap, image)
         return image

@@ -47,13 +47,7 @@ class Evaluation:
     @cached_property
     def residual(self) -> Tensor:
         """The relative residual, `‖f(z) - z‖ / ‖f(z)‖`, (B,)."""
-        return relative(self.gap, self.image)
-
-
-def relative(gap: Tensor, image: Tensor) -> Tensor:
-    """`gap / ‖image‖` for each sample; (B,), image (B, ...)."""
-    ratio = gap / batch.norm(image.detach())
-    return torch.where(gap == 0, 0, ratio).nan_to_num(nan=torch.inf, posinf=torch.inf)
+        return batch.relative(self.gap, self.image)
 
 
 class Monitor(Counted):
@@ -232,7 +226,7 @@ class IterativeSolver(FixedPointSolver):
             if tol is not None:
                 residual = torch.where(chosen, monitor.residual, residual)
             elif not left:
-                residual = relative(gap, value if self.keeps_best else evaluation.image)
+                residual = batch.relative(gap, value if self.keeps_best else evaluation.image)
             if self.keeps_best and not left and not self.carry:
                 break  # nobody would see the next iterate
             proposal, state = self.step(evaluation, state)

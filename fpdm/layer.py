@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import torch
+from attrs import evolve
 from torch import Tensor, nn
 
 from fpdm import batch, plugins
 from fpdm.checks import check_whole
-from fpdm.counting import Counted
+from fpdm.counting import Counted, Watched
 from fpdm.errors import InvalidValueError, PluginError
 from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.plugins import Spec
@@ -119,10 +120,12 @@ class FixedPointLayer(nn.Module):
         z0 = self._start(features, history, init)
         f = cast("Block", self.block).bind(features, cond)
         if training:
-            counted = Counted(f)
-            solution = self.gradient.solve(counted, z0, chosen, generator)
-            self._check_count(self.gradient, counted.count, solution.evals)
-            return solution
+            watched = Watched(f)
+            solution = self.gradient.solve(watched, z0, chosen, generator)
+            self._check_count(self.gradient, watched.count, solution.evals)
+            return evolve(
+                solution, grad_evals=watched.with_grad, start_residual=watched.start_residual
+            )
         granted = self.evals if evals is None else check_whole("evals", evals, minimum=0)
         counted = Counted(f, granted=granted)
         carried = history[-1].carry if history and chosen.carry else None

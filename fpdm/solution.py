@@ -55,6 +55,8 @@ class Solution:
             [`fpdm.trace`][fpdm.trace] asked for it; else None.
         carry: what the solver may go on from at the next timestep; None unless it was told to
             carry something.
+        grad_evals: how many of `evals` carry the gradient; None but from a layer in training.
+        start_residual: the relative residual at the start of the solve, (B,); likewise.
     """
 
     value: Tensor = field(repr=_brief)
@@ -64,6 +66,8 @@ class Solution:
     absolute_residual: Tensor = field(default=Factory(_absolute, takes_self=True))
     trace: Tensor | None = field(default=None, repr=_brief)
     carry: Any = field(default=None, repr=False)
+    grad_evals: int | None = None
+    start_residual: Tensor | None = field(default=None, repr=False)
 
 
 def join(first: Solution, second: Solution) -> Solution:

@@ -25,6 +25,7 @@ from fpdm.models.transformer import (
     Decoder,
     Embeddings,
     Encoder,
+    Modulation,
     Size,
     initialise,
 )
@@ -32,7 +33,12 @@ from fpdm.plugins import Spec
 
 
 class FixedPointBlock(Checkpointed):
-    """`f(z) = Block(W2 gelu(W1 [z, inj(h)] + b1) + b2, c)`, the map whose fixed point is sought."""
+    """`f(z) = Block(W2 gelu(W1 [z, inj(h)] + b1) + b2, c)`, the map whose fixed point is sought.
+
+    What is kept for the backward pass is kept once for each iteration, so it is kept lean.
+    """
+
+    lean = True
 
     def __init__(self, size: Size) -> None:
         super().__init__()
@@ -41,6 +47,7 @@ class FixedPointBlock(Checkpointed):
         self.mix = nn.Linear(2 * dim, 2 * dim)  # W1; its columns are [state, injection]
         self.narrow = nn.Linear(2 * dim, dim)  # W2
         self.block = Block(size)
+        self.block.lean = True
 
     def bind(self, features: Tensor, cond: Conditioning) -> Callable[[Tensor], Tensor]:
         """Return `f` of one timestep, with all that does not depend on z computed once.
@@ -50,16 +57,24 @@ class FixedPointBlock(Checkpointed):
         """
         by_state, by_injection = self.mix.weight.chunk(2, dim=1)
         constant = F.linear(self.injection(features), by_injection, self.mix.bias)
-        modulation = self.block.modulate(cond.full)
+        return partial(
+            self, by_state=by_state, constant=constant, by=self.block.modulate(cond.full)
+        )
 
-        def f(z: Tensor) -> Tensor:
-            mixed = F.gelu(F.linear(z, by_state) + constant, approximate="tanh")
-            # the inside of what is computed again has nothing to keep
-            again = self.gradient_checkpointing and torch.is_grad_enabled()
-            block = self.block.run if again else self.block
-            return block(self.narrow(mixed), modulation)
+    def forward(self, z: Tensor, by_state: Tensor, constant: Tensor, by: Modulation) -> Tensor:
+        """Iterate once; (B, N, D) → (B, N, D)."""
+        return self.recompute(self.run, z, by_state, constant, by)
 
-        return partial(self.recompute, f)
+    def run(self, z: Tensor, by_state: Tensor, constant: Tensor, by: Modulation) -> Tensor:
+        """Iterate once, keeping all that the gradient needs."""
+        mixed = F.linear(z, by_state) + constant
+        # the inside of what is computed again has nothing to keep
+        again = self.gradient_checkpointing and torch.is_grad_enabled()
+        block = self.block.run if again else self.block
+        return block(self.cheaply(self._narrow, mixed), by)
+
+    def _narrow(self, mixed: Tensor) -> Tensor:
+        return cast("Tensor", self.narrow(F.gelu(mixed, approximate="tanh")))
 
 
 class FPDiT(Network):

@@ -14,6 +14,7 @@ import torch
 from attrs import field, fields, frozen
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from fpdm.checks import flag, real, whole
 from fpdm.errors import InvalidValueError
@@ -115,9 +116,9 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend; (B, N, D) → (B, N, D)."""
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, heads, D / heads)
+    def forward(self, projected: Tensor) -> Tensor:
+        """Attend, given what `qkv` has made of the tokens; (B, N, 3 D) → (B, N, D)."""
+        qkv = projected.unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, heads, D / heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, D / heads)
         mixed = F.scaled_dot_product_attention(query, key, value)
         return cast("Tensor", self.proj(mixed.transpose(1, 2).flatten(2)))
@@ -127,15 +128,32 @@ class Checkpointed(nn.Module):
     """A module that diffusers' `enable_gradient_checkpointing` can switch to recomputation.
 
     It then keeps the inputs of its `run` for the backward pass, and computes the rest again.
+
+    Attributes:
+        lean: whether, in training, what is cheap between two products of matrices is computed again
+            even if not so switched.
     """
 
     gradient_checkpointing = False
+    lean = False
     _gradient_checkpointing_func: Callable[..., Tensor]
 
     def recompute(self, run: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """Call `run`, and keep nothing but its inputs if so switched."""
         if self.gradient_checkpointing and torch.is_grad_enabled():
             return self._gradient_checkpointing_func(run, *inputs)
+        return run(*inputs)
+
+    def cheaply(self, run: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """Call `run`, whose last operation is a linear layer; if `lean`, keep only its inputs.
+
+        In the backward pass `run` is then computed again up to the input of the linear layer: the
+        recomputation stops when all that was not kept is there, before the product is taken. A
+        compiler decides for itself what it computes again.
+        """
+        again = self.lean and self.training and torch.is_grad_enabled()
+        if again and not self.gradient_checkpointing and not torch.compiler.is_compiling():
+            return checkpoint(run, *inputs, use_reentrant=False, preserve_rng_state=False)
         return run(*inputs)
 
 
@@ -163,8 +181,19 @@ class Block(Checkpointed):
 
     def run(self, x: Tensor, by: Modulation) -> Tensor:
         """Run the block, keeping all that its gradient needs."""
-        x = torch.addcmul(x, by.gate1, self.attn(modulate(self.norm1(x), by.shift1, by.scale1)))
-        return torch.addcmul(x, by.gate2, self.mlp(modulate(self.norm2(x), by.shift2, by.scale2)))
+        projected = self.cheaply(self._to_attention, x, by.shift1, by.scale1)
+        x = torch.addcmul(x, by.gate1, self.attn(projected))
+        hidden = self.cheaply(self._to_hidden, x, by.shift2, by.scale2)
+        return torch.addcmul(x, by.gate2, self.cheaply(self._from_hidden, hidden))
+
+    def _to_attention(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+        return cast("Tensor", self.attn.qkv(modulate(self.norm1(x), shift, scale)))
+
+    def _to_hidden(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+        return cast("Tensor", self.mlp[0](modulate(self.norm2(x), shift, scale)))
+
+    def _from_hidden(self, hidden: Tensor) -> Tensor:
+        return cast("Tensor", self.mlp[2](self.mlp[1](hidden)))
 
 
 class FinalLayer(nn.Module):

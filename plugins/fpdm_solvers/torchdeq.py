@@ -16,7 +16,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from fpdm import batch
 from fpdm.checks import real, whole
 from fpdm.interfaces import FixedPointSolver
-from fpdm.iteration import Monitor, relative
+from fpdm.iteration import Monitor
 from fpdm.solution import Solution
 
 Rows = Callable[[Tensor], Tensor]
@@ -84,7 +84,7 @@ class TorchdeqSolver(FixedPointSolver):
             while monitor.count < evals:
                 on_rows(value)
         value = batch.arrange(value.reshape(x0.shape).to(x0.dtype), like=x0)
-        residual = relative(monitor.gap, value) if tol is None else monitor.residual
+        residual = batch.relative(monitor.gap, value) if tol is None else monitor.residual
         return monitor.solution(value, monitor.gap, residual)
 
 
