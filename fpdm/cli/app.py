@@ -10,7 +10,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 import fpdm
-from fpdm.cli import console, convert, demo, plugins, sample, train
+from fpdm.cli import console, convert, demo, encode, plugins, sample, train
 from fpdm.errors import FPDMError
 
 HELP = """Fixed point diffusion models under a budget of block passes.
@@ -29,6 +29,7 @@ for command, examples in (
     (demo.demo, demo.EXAMPLES),
     (sample.sample, sample.EXAMPLES),
     (train.train, train.EXAMPLES),
+    (encode.encode, encode.EXAMPLES),
     (convert.convert, convert.EXAMPLES),
     (plugins.plugins, plugins.EXAMPLES),
 ):

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from fpdm.cli import console
 from fpdm.cli.components import Whole
-from fpdm.cli.files import check_new_folder
+from fpdm.cli.files import check_new_folder, load_vae
 from fpdm.errors import InvalidValueError
 
 EXAMPLES = (
@@ -72,7 +72,8 @@ def convert(
     learned = network.config["learn_sigma"]
     sampler = None if prediction == "flow" else "ddpm"
     scheduler = diffusion.scheduler(sampler, learned_variance=learned)
-    pipe = FPDMPipeline(network, scheduler, vae=_load_vae(vae), id2label=names)
+    autoencoder = None if vae is None else load_vae(vae)
+    pipe = FPDMPipeline(network, scheduler, vae=autoencoder, id2label=names)
     _save(pipe, target)
     console.table(f"{type(network).__name__} of {source.name}", ("size", ""), _summary(network))
     if network.config["stored_positions"]:
@@ -102,20 +103,6 @@ def _read_names(path: Path) -> dict[str, str]:
     if not isinstance(names, dict):
         raise InvalidValueError(f"--id2label {path}: must map numbers of classes to names.")
     return names
-
-
-def _load_vae(name: str | None) -> Any:
-    if name is None:
-        return None
-    from diffusers import AutoencoderKL
-    from diffusers.utils import logging
-
-    logging.disable_progress_bar()
-    try:
-        return AutoencoderKL.from_pretrained(name)
-    except Exception as error:  # of a hub, a network or a file
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InvalidValueError(f"--vae {name} cannot be loaded: {reason[0]}") from error
 
 
 def _save(pipe: Any, target: Path) -> None:

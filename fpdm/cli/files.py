@@ -42,6 +42,12 @@ def load_pipeline(folder: Path | None) -> Any:
     if folder is None:
         return FPDMPipeline.digits()
     if not (folder / "model_index.json").is_file():
+        steps = (folder / "checkpoints").glob("[0-9]*/model_index.json")
+        if checkpoints := [path.parent for path in steps if path.parent.name.isdecimal()]:
+            newest = max(checkpoints, key=lambda path: int(path.name))
+            raise InvalidValueError(
+                f"--model {folder} holds no complete model; its newest checkpoint is {newest}."
+            )
         raise InvalidValueError(
             f"--model {folder}: must be a folder that `fpdm train` or `fpdm convert` wrote, with a "
             f"model_index.json."
@@ -51,3 +57,20 @@ def load_pipeline(folder: Path | None) -> Any:
     except Exception as error:  # a damaged file fails in many ways
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InvalidValueError(f"--model {folder} cannot be loaded: {reason[0]}") from error
+
+
+def load_vae(name: str) -> Any:
+    """Load an `AutoencoderKL` from a folder or by its hub name.
+
+    Raises:
+        InvalidValueError: it cannot be loaded.
+    """
+    from diffusers import AutoencoderKL
+    from diffusers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        return AutoencoderKL.from_pretrained(name)
+    except Exception as error:  # of a hub, a network or a file
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InvalidValueError(f"--vae {name} cannot be loaded: {reason[0]}") from error

@@ -1,0 +1,102 @@
+"""A folder of image files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from attrs import field, frozen
+from torch import Tensor
+
+from fpdm.checks import flag, whole
+from fpdm.data.dataset import Batch, Dataset, Shape
+from fpdm.data.listing import Listing, list_images
+from fpdm.data.pixels import MODES, read_pixels
+from fpdm.data.samples import coin, samples
+from fpdm.errors import InvalidValueError
+
+
+def _grey_or_colours(_: Any, field: Any, value: Any) -> None:
+    if isinstance(value, bool) or value not in MODES:
+        raise InvalidValueError(f"{field.name}={value!r}: must be 1 (grey) or 3 (colours).")
+
+
+@frozen(eq=False)
+class _Sample:
+    """The pixels and the class of a file, and the files before it that cannot be read."""
+
+    pixels: Tensor
+    label: int
+    skipped: list[str]
+
+
+@frozen(eq=False)
+class ImageFolder(Dataset):
+    """The PNG, JPEG and WebP files below a folder, as squares of `size` pixels.
+
+    `root/class/…` holds the images of a class, at any depth; classes are numbered in the order of
+    their names. Images that lie directly in `root` have no classes. Files are in the order of
+    their names; hidden ones and folders without an image are passed over.
+
+    Args:
+        root: the folder.
+        size: height and width of an image, in pixels; see [`square`][fpdm.data.pixels.square].
+        channels: 3 for colours, 1 for grey.
+        flip: whether samples are mirrored left to right with probability ½, as their seeds draw.
+        strict: whether a file that cannot be read is an error. Otherwise the next one that can be
+            read takes its place, with its own class, and the batch names it in `unreadable`.
+
+    Raises:
+        InvalidValueError: there is no such folder, no image in it, or images both beside and in
+            folders of classes; from `batch`, a file cannot be read and `strict`, or none can.
+    """
+
+    listing: Listing = field(
+        alias="root", converter=list_images, repr=lambda listing: repr(str(listing.root))
+    )
+    size: int = field(kw_only=True, validator=whole(minimum=1))
+    channels: int = field(default=3, kw_only=True, validator=_grey_or_colours)
+    flip: bool = field(default=True, kw_only=True, validator=flag)
+    strict: bool = field(default=False, kw_only=True, validator=flag)
+
+    @property
+    def shape(self) -> Shape:
+        """The sizes that a network takes from it."""
+        names = dict(enumerate(self.listing.class_names))
+        return Shape(self.channels, self.size, len(names), names)
+
+    def __len__(self) -> int:
+        return len(self.listing.files)
+
+    def batch(self, indices: Tensor, seeds: Tensor) -> Batch:
+        """Read samples, mirrored as their seeds draw."""
+        asked = samples(indices, seeds, size=len(self))
+        images = torch.empty(len(indices), self.channels, self.size, self.size)
+        labels = torch.empty(len(indices), dtype=torch.int64)
+        unreadable: list[str] = []
+        for row, (index, generator) in enumerate(asked):
+            sample = self._read(index)
+            mirrored = self.flip and coin(generator)
+            images[row] = sample.pixels.flip(-1) if mirrored else sample.pixels
+            labels[row] = sample.label
+            unreadable += sample.skipped
+        return Batch(images, labels, tuple(dict.fromkeys(unreadable)))
+
+    def _read(self, index: int) -> _Sample:
+        """The file at an index, or the next one that can be read."""
+        skipped: list[str] = []
+        for step in range(len(self)):
+            taken = (index + step) % len(self)
+            path = self.listing.path(taken)
+            try:
+                pixels = read_pixels(path, size=self.size, channels=self.channels)
+            except InvalidValueError:
+                if self.strict:
+                    raise
+                skipped.append(str(path))
+            else:
+                return _Sample(pixels, self.listing.labels[taken], skipped)
+        raise InvalidValueError(
+            f"{self.listing.root}: not one of its {len(self)} images can be read; strict=True says "
+            f"why."
+        )
