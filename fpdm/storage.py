@@ -2,7 +2,8 @@
 
 What is written goes to a temporary name beside its target, is flushed to the disk, and takes its
 place by one rename. A process killed at any moment leaves the old, the new, or nothing, and beside
-it at most a temporary name, which `clear_temporary` removes.
+it at most a temporary name, which `clear_temporary` removes. So does a loss of power, except where
+the flush was left out.
 """
 
 from __future__ import annotations
@@ -19,20 +20,28 @@ TEMPORARY = ".writing-"
 
 
 @contextmanager
-def written_file(target: Path) -> Iterator[Path]:
-    """Give a path to write to, which takes the place of `target` when the block ends well."""
+def written_file(target: Path, *, flushed: bool = True) -> Iterator[Path]:
+    """Give a path to write to, which takes the place of `target` when the block ends well.
+
+    Args:
+        target: the file to write.
+        flushed: whether to wait for the disk. For many small files that takes longer than to make
+            them; who leaves it out has to check, when it reads them, that they are whole.
+    """
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{TEMPORARY}{target.name}-")
     os.close(handle)
     beside = Path(name)
     try:
         beside.chmod(0o666 & ~_umask())
         yield beside
-        flush(beside)
+        if flushed:
+            flush(beside)
         beside.replace(target)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    flush(target.parent)
+    if flushed:
+        flush(target.parent)
 
 
 @contextmanager

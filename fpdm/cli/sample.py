@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,14 +11,21 @@ import torch
 from cyclopts import Parameter
 
 from fpdm.checks import check_whole
-from fpdm.cli import console
+from fpdm.cli import console, many
 from fpdm.cli.components import Whole, component
 from fpdm.cli.files import check_picture, load_pipeline
+from fpdm.errors import InvalidValueError
+
+BATCH_SIZE = 64
+FILES = (".bmp", ".gif", ".jpeg", ".jpg", ".npz", ".pdf", ".tif", ".tiff", ".txt", ".webp", ".zip")
+"""What the name of a file of another kind ends in, and that of a folder does not."""
 
 EXAMPLES = (
     "fpdm sample --classes 3 1 4 1 5",
     "fpdm sample --num 40 --budget 48 --steps 12 --allocation increasing",
     "fpdm sample --model runs/digits --solver anderson:memory=3 --init extrapolate:step=0.25",
+    "fpdm sample --num 50000 --out samples --npz",
+    "torchrun --nproc-per-node 8 -m fpdm sample -n 50000 --out samples --npz",
 )
 
 
@@ -25,7 +33,7 @@ def sample(
     *,
     model: Path | None = None,
     classes: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
-    num: Whole | None = None,
+    num: Annotated[Whole | None, Parameter(name=["--num", "-n"])] = None,
     budget: Whole = 60,
     num_inference_steps: Annotated[
         Whole | None, Parameter(name=["--steps", "--num-inference-steps"])
@@ -39,14 +47,21 @@ def sample(
     guidance_interval: Annotated[tuple[float, float], Parameter(negative=())] = (0.0, 1.0),
     seed: Whole = 0,
     out: Path = Path("samples.png"),
+    batch_size: Whole | None = None,
+    npz: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Draw images under a budget of block passes, into one picture.
+    """Draw images under a budget of block passes, into one picture or into a folder.
+
+    A folder is filled with `000000.png` and so on, by as many processes as a launcher starts. The
+    same command goes on where one was interrupted, and each image depends on the seed and its
+    number alone.
 
     Args:
         model: a folder that `fpdm train` or `fpdm convert` wrote; the digits of the package if not
             given.
         classes: what to draw, in turn, by number or by name; every class of the model if not given.
-        num: how many images; one for each of `classes` if not given.
+        num: how many images; one for each of `classes` if not given. Write `-n` after `torchrun`,
+            which takes `--num` for a word of its own.
         budget: transformer-block passes of the run, explicit layers included.
         num_inference_steps: timesteps; as many as leave two iterations each if not given.
         solver: what iterates, `name` or `name:option=value,...`; see `fpdm plugins`.
@@ -58,46 +73,67 @@ def sample(
         guidance_channels: how many channels are guided, from the first; all if not given.
         guidance_interval: from where to where in the run it acts, 0 at the noise, 1 at the image.
         seed: of the noise.
-        out: the picture to write, a PNG.
+        out: the picture to write, a PNG; or a folder, for a PNG of each image.
+        batch_size: images drawn at once into a folder; 64 if not given.
+        npz: whether to write the images of a folder into an archive beside it too.
     """
-    check_picture(out)
+    is_picture = out.suffix.lower() == ".png"
+    if is_picture:
+        _check_one_picture(out, {"--batch-size": batch_size is not None, "--npz": npz})
+    elif out.suffix.lower() in FILES and not out.is_dir():
+        raise InvalidValueError(f"--out {out}: must end in .png, or be the name of a folder.")
     check_whole("seed", seed, minimum=0, maximum=2**63 - 1)
-    strategies = {
+    settings = {
+        "budget": budget,
+        "num_inference_steps": num_inference_steps,
         "solver": component("solver", solver),
         "allocation": component("allocation", allocation),
         "init": component("init", init),
+        "scheduler": scheduler,
+        "guidance_scale": guidance_scale,
+        "guidance_channels": guidance_channels,
+        "guidance_interval": guidance_interval,
     }
     pipe = load_pipeline(model)
     classes_of_model = range(pipe.classes.count) or [pipe.classes.null]
     wanted = [_label(name) for name in classes or map(str, classes_of_model)]
     count = len(wanted) if num is None else check_whole("num", num, minimum=1)
-    labels = [wanted[i % len(wanted)] for i in range(count)]
+    if is_picture:
+        labels = [wanted[i % len(wanted)] for i in range(count)]
+        _draw_picture(out, pipe, labels, seed=seed, **settings)
+    else:
+        size = BATCH_SIZE if batch_size is None else batch_size
+        folder = many.Folder(out, count, batch_size=size, npz=npz)
+        many.fill(folder, pipe, classes=wanted, seed=seed, **settings)
 
-    began = time.perf_counter()
-    result = pipe(
-        labels,
-        budget=budget,
-        num_inference_steps=num_inference_steps,
-        scheduler=scheduler,
-        guidance_scale=guidance_scale,
-        guidance_channels=guidance_channels,
-        guidance_interval=guidance_interval,
-        generator=torch.Generator().manual_seed(seed),
-        **strategies,
-    )
-    seconds = time.perf_counter() - began
 
+def _check_one_picture(out: Path, of_folders: dict[str, bool]) -> None:
+    check_picture(out)
+    for option, given in of_folders.items():
+        if given:
+            raise InvalidValueError(f"{option} is for a folder of images: give --out a folder.")
+    launched = int(os.environ.get("WORLD_SIZE", 1)) if "LOCAL_RANK" in os.environ else 1
+    if launched > 1:
+        raise InvalidValueError(
+            f"--out {out}: one picture is drawn by one process, and {launched} are running: give "
+            f"--out a folder."
+        )
+
+
+def _draw_picture(
+    out: Path, pipe: Any, labels: list[int | str], *, seed: int, **settings: Any
+) -> None:
     from fpdm.gallery import Row, gallery
 
+    began = time.perf_counter()
+    result = pipe(labels, generator=torch.Generator().manual_seed(seed), **settings)
+    seconds = time.perf_counter() - began
     width = 10
-    rows = [Row("", result.images[i : i + width]) for i in range(0, count, width)]
-    gallery(rows, title=f"{budget} block passes, {len(result.steps)} timesteps").save(out)
-    console.table(
-        "Sampling",
-        RUN_COLUMNS,
-        [run_summary(result.steps, seconds)],
-    )
-    console.say(f"Wrote {count} images to {out}.")
+    rows = [Row("", result.images[i : i + width]) for i in range(0, len(labels), width)]
+    title = f"{settings['budget']} block passes, {len(result.steps)} timesteps"
+    gallery(rows, title=title).save(out)
+    console.table("Sampling", RUN_COLUMNS, [run_summary(result.steps, seconds)])
+    console.say(f"Wrote {len(labels)} images to {out}.")
 
 
 def _label(text: str) -> int | str:

@@ -1,0 +1,137 @@
+"""`fpdm sample` into a folder: many images, by one process or several."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from fpdm.cli import console
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
+    from fpdm.drawing import Drawn
+
+COLUMNS = ("images\ndrawn", "there\nbefore", "block passes\nper image", "images/s")
+
+
+@frozen
+class Folder:
+    """A folder to fill, and how.
+
+    Attributes:
+        path: of the folder.
+        num: images in it.
+        batch_size: images drawn at once.
+        npz: whether to write them into an archive too.
+    """
+
+    path: Path
+    num: int
+    batch_size: int
+    npz: bool
+
+
+def fill(folder: Folder, pipe: Any, **options: Any) -> None:
+    """Fill the folder together with the other processes; process 0 shows how far it is.
+
+    Args:
+        folder: what to fill.
+        pipe: what draws.
+        options: of [`draw`][fpdm.drawing.draw].
+    """
+    from fpdm.drawing import draw
+    from fpdm.processes import processes
+
+    here = processes()
+    pipe.to(here.device)
+    pipe.set_progress_bar_config(disable=True)  # it counts timesteps
+    rank, world = here.process_index, here.num_processes
+    with _first_alone(here):
+        chunks = draw(
+            pipe,
+            folder.path,
+            folder.num,
+            batch_size=folder.batch_size,
+            rank=rank,
+            world=world,
+            **options,
+        )
+    began = time.perf_counter()
+    try:
+        told = list(_shown(chunks, folder, rank=rank, world=world))
+    except KeyboardInterrupt:
+        if here.is_main_process:
+            console.note(f"{folder.path} keeps what is drawn; the same command goes on with it.")
+        raise
+    told = _of_all(told, here)
+    if here.is_main_process:
+        _finish(folder, told, time.perf_counter() - began)
+    here.destroy_process_group()
+
+
+@contextmanager
+def _first_alone(here: PartialState) -> Iterator[None]:
+    """Let process 0 go first; if it fails, the others find the same mistake for themselves."""
+    from fpdm.processes import wait
+
+    if not here.is_main_process:
+        wait(here)
+    try:
+        yield
+    finally:
+        if here.is_main_process:
+            wait(here)
+
+
+def _shown(chunks: Iterator[Drawn], folder: Folder, *, rank: int, world: int) -> Iterator[Drawn]:
+    """Pass chunks on, under a progress bar for the share of process 0."""
+    from tqdm import tqdm
+
+    from fpdm.drawing import deal
+
+    share = deal(folder.num, batch_size=folder.batch_size, rank=rank, world=world)
+    name = folder.path.name if world == 1 else f"{folder.path.name}, process 1 of {world}"
+    with tqdm(total=sum(map(len, share)), desc=name, unit="image", disable=rank > 0) as bar:
+        for chunk in chunks:
+            bar.update(len(chunk.numbers))
+            yield chunk
+
+
+def _of_all(told: list[Drawn], here: PartialState) -> list[Drawn]:
+    """The chunks of all processes, once each of them is done."""
+    from accelerate.utils import gather_object
+
+    from fpdm.processes import wait
+
+    wait(here)
+    return list(gather_object(told))
+
+
+def _finish(folder: Folder, told: Sequence[Drawn], seconds: float) -> None:
+    from fpdm.archive import archive
+    from fpdm.storage import clear_temporary
+
+    clear_temporary(folder.path)
+    console.table("Drawing", COLUMNS, [_summary(told, seconds)])
+    console.say(f"{folder.path} holds {folder.num} images.")
+    if folder.npz:
+        console.say(f"Wrote them to {archive(folder.path, folder.num)}, as arr_0.")
+
+
+def _summary(told: Sequence[Drawn], seconds: float) -> tuple[str, ...]:
+    """The cells of a run: images drawn, images there before, block passes, images per second."""
+    drawn = sum(chunk.drawn for chunk in told)
+    there = sum(len(chunk.numbers) for chunk in told) - drawn
+    passes = {chunk.passes for chunk in told if chunk.passes is not None}
+    return (
+        str(drawn),
+        str(there),
+        ", ".join(map(str, sorted(passes))) or "–",
+        f"{drawn / seconds:.1f}" if drawn else "–",
+    )

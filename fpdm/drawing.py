@@ -1,0 +1,164 @@
+"""Many images into a folder, each a function of the seed and its number.
+
+Images are drawn in chunks of one size, because their last bits depend on how many are drawn at
+once. Chunk `j` holds the images `j B … (j + 1) B - 1`, and process `j % world` draws it: with any
+number of processes, and however often it is interrupted, the same files come about.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from attrs import frozen
+
+from fpdm.checks import check_whole
+from fpdm.numbered import is_whole, numbered, write_images
+from fpdm.pipeline import FPDMOutput, FPDMPipeline
+from fpdm.provenance import describe, is_kept, keep
+
+STATES = 2**32
+"""States in which a generator on the CPU can begin: of a seed it takes 32 bits."""
+
+
+@frozen
+class Drawn:
+    """A chunk of images that are in the folder now.
+
+    Attributes:
+        numbers: of its images.
+        drawn: how many of them were written now; the others were there.
+        passes: block passes that each of them cost; None if nothing was drawn.
+    """
+
+    numbers: range
+    drawn: int
+    passes: int | None
+
+
+def draw(
+    pipe: FPDMPipeline,
+    folder: Path | str,
+    num: int,
+    *,
+    seed: int = 0,
+    classes: Iterable[int | str] | None = None,
+    batch_size: int = 64,
+    rank: int = 0,
+    world: int = 1,
+    **settings: Any,
+) -> Iterator[Drawn]:
+    """Draw images into a folder, as `000000.png` and so on; iterate it to make it go on.
+
+    Image `i` is of class `classes[i % len(classes)]`, and its noise comes from `seed` and `i`
+    alone. Images that are there and whole are not drawn again. All that they depend on is kept
+    beside them in `samples.json`.
+
+    Args:
+        pipe: what draws; it must draw images, not latents.
+        folder: where to; it is made if it is not there.
+        num: how many images; a folder of fewer goes on.
+        seed: of the noise, from 0 to 2^63 - 1.
+        classes: what to draw, in turn, by number or by name; None is every class of the model.
+        batch_size: images drawn at once, also by a last chunk of which fewer are wanted.
+        rank: which process this is, from 0. Let process 0 call this before the others do.
+        world: how many processes share the work.
+        settings: of the pipeline's call: `budget`, `num_inference_steps`, `solver`, `allocation`,
+            `init`, `scheduler`, `guidance_scale`, `guidance_channels`, `guidance_interval`.
+
+    Raises:
+        InvalidValueError: an argument is not allowed, or the folder holds images of other settings,
+            or other things and no images; nothing is written then.
+        UnknownNameError: there is no such setting, component, scheduler or class.
+
+    Returns:
+        An iterator over the chunks of this process, each when it is in the folder.
+
+    Examples:
+        >>> import fpdm, tempfile
+        >>> pipe = fpdm.FPDMPipeline.digits()
+        >>> pipe.set_progress_bar_config(disable=True)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [chunk.drawn for chunk in draw(pipe, folder, 10, batch_size=8, budget=12)]
+        [8, 2]
+    """
+    check_whole("num", num, minimum=1)
+    check_whole("seed", seed, minimum=0, maximum=2**63 - 1)
+    check_whole("batch_size", batch_size, minimum=1)
+    check_whole("world", world, minimum=1)
+    check_whole("rank", rank, minimum=0, maximum=world - 1)
+    every = range(pipe.classes.count) or [pipe.classes.null]
+    labels = tuple(pipe.classes.numbers(every if classes is None else classes))
+    task = Task(pipe, seed, labels, settings)
+    record = describe(pipe, seed=seed, classes=labels, batch_size=batch_size, settings=settings)
+    if not is_kept(record, Path(folder)):
+        task.rehearse()
+        keep(record, Path(folder))
+    chunks = deal(num, batch_size=batch_size, rank=rank, world=world)
+    return (_draw_chunk(task, Path(folder), chunk, batch_size=batch_size) for chunk in chunks)
+
+
+def deal(num: int, *, batch_size: int, rank: int, world: int) -> Iterator[range]:
+    """The chunks of a process, each as the numbers of its images; the last one may be short.
+
+    Examples:
+        >>> list(deal(10, batch_size=2, rank=1, world=3))
+        [range(2, 4), range(8, 10)]
+    """
+    for first in range(rank * batch_size, num, world * batch_size):
+        yield range(first, min(first + batch_size, num))
+
+
+def generator_of(seed: int, number: int) -> torch.Generator:
+    """The randomness of an image.
+
+    A generator begins in one of only 2^32 states, of which hashes would soon hit one twice. So the
+    images of a seed take consecutive ones, from where the hash of the seed points.
+    """
+    start = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big")
+    return torch.Generator().manual_seed((start + number) % STATES)
+
+
+@frozen(eq=False)
+class Task:
+    """How every image is drawn.
+
+    Args:
+        pipe: what draws.
+        seed: of the noise.
+        classes: in turn, by number.
+        settings: of the pipeline's call.
+    """
+
+    pipe: FPDMPipeline
+    seed: int
+    classes: tuple[int, ...]
+    settings: Mapping[str, Any]
+
+    def draw(self, numbers: Sequence[int], **options: Any) -> FPDMOutput:
+        """Draw the images of these numbers at once."""
+        labels = [self.classes[i % len(self.classes)] for i in numbers]
+        generators = [generator_of(self.seed, i) for i in numbers]
+        drawn = self.pipe(labels, generator=generators, **self.settings, **options)
+        return cast("FPDMOutput", drawn)
+
+    def rehearse(self) -> None:
+        """Take one image through one timestep, so that what is not allowed is said right away."""
+
+        def stop(pipe: FPDMPipeline, *_: Any) -> None:
+            pipe._interrupt = True
+
+        self.draw([0], callback_on_step_end=stop)
+
+
+def _draw_chunk(task: Task, folder: Path, chunk: range, *, batch_size: int) -> Drawn:
+    missing = [i for i in chunk if not is_whole(numbered(folder, i))]
+    if not missing:
+        return Drawn(chunk, drawn=0, passes=None)
+    out = task.draw(range(chunk.start, chunk.start + batch_size))
+    images = [cast("Any", out.images[i - chunk.start]) for i in missing]
+    write_images(images, [numbered(folder, i) for i in missing])
+    return Drawn(chunk, drawn=len(missing), passes=sum(step.passes for step in out.steps))
