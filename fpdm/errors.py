@@ -32,12 +32,20 @@ class GradientError(FPDMError, RuntimeError):
     """A gradient was asked for that an estimator cannot give."""
 
 
+class TrainingError(FPDMError, RuntimeError):
+    """A training cannot go on; the message says what to do, and its last checkpoint is whole."""
+
+
 class MissingDependencyError(FPDMError, ImportError):
     """A feature needs an extra that is not installed; the message says how to install it."""
 
 
 class PluginWarning(UserWarning):
     """A plugin could not be loaded, or part of it was refused; everything else goes on."""
+
+
+class TrainingWarning(UserWarning):
+    """Something has gone wrong in a training, which goes on."""
 
 
 def suggest(given: str, allowed: Iterable[str]) -> str:

@@ -115,7 +115,7 @@ def test_plugins_lists_every_built_in(capsys):
         assert {tuple(row[3:]) for row in rows} == {("fpdm", fpdm.__version__)}
 
 
-@pytest.mark.parametrize("command", ["demo", "sample", "train", "plugins"])
+@pytest.mark.parametrize("command", ["demo", "sample", "train", "encode", "convert", "plugins"])
 def test_help_has_examples(command, capsys):
     code, printed, _ = run(capsys, command, "--help")
     assert code == 0

@@ -2,67 +2,102 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from fpdm.cli import console
-from fpdm.cli.files import check_new_folder
 
 if TYPE_CHECKING:
-    from fpdm.training import Training
+    from fpdm.training import Run
 
 EXAMPLES = (
     "fpdm train digits --out runs/digits",
     "fpdm train mine.toml --set steps=500 --set model.hidden_size=64",
+    "fpdm train mine.toml --out runs/mine --resume",
+    "fpdm train --print-config > mine.toml",
+    "torchrun --nproc-per-node 8 -m fpdm train mine.toml --out runs/mine",
 )
 
 
 def train(
-    config: str = "digits",
+    config: str | None = None,
     /,
     *,
     out: Path | None = None,
     set_: Annotated[list[str] | None, Parameter(name=["--set"], negative=())] = None,
+    resume: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
+    print_config: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Train a network, and save it as a folder that `fpdm sample --model` reads.
 
+    Checkpoints, a log and pictures of samples are kept in the folder while it runs. SIGTERM and
+    Ctrl-C end it after the step, with a checkpoint; it goes on from there with `--resume`.
+
     Args:
-        config: a TOML file, or the name of a configuration that comes with the package.
+        config: a TOML file, or the name of a configuration that comes with the package; `digits` if
+            not given.
         out: where to save; `runs/NAME` if not given.
         set_: a value in place of the configuration's, `key=value` with dots for tables.
-        overwrite: whether `out` may already hold something.
+        resume: go on with the run in `out` from its newest whole checkpoint, or begin it.
+        overwrite: remove the run in `out`, if there is one, and begin anew.
+        print_config: print the configuration with comments, and do nothing else; without `config`,
+            the default of every key.
     """
-    from fpdm.training import Training, load_config
+    from fpdm.training import Run, Training, load_config
+    from fpdm.training import print_config as written
+    from fpdm.training.reading import override, structure_config
+    from fpdm.training.run import check_folder, discard
+    from fpdm.training.signals import Stopped
 
-    resolved = load_config(config, set_ or ())
-    out = out or Path("runs") / Path(config).stem
-    check_new_folder("--out", out, overwrite=overwrite)
+    if print_config and config is None:
+        print(written(structure_config(override({}, set_ or ()))), end="")
+        return
+    resolved = load_config(config or "digits", set_ or ())
+    if print_config:
+        print(written(resolved), end="")
+        return
+    out = out or Path("runs") / Path(config or "digits").stem
+    check_folder(out, resume=resume, overwrite=overwrite)
     training = Training(resolved)
-    out.mkdir(parents=True, exist_ok=True)
+    main = training.accelerator.is_main_process
+    if overwrite and main and out.exists():
+        discard(out)
+    training.accelerator.wait_for_everyone()
+    run = Run(training, out)
+    if main and run.resumed:
+        console.note(f"going on from step {run.resumed}.")
     try:
-        _run(training, out.name)
-        training.save(out)
-    except BaseException:
-        if not any(out.iterdir()):
-            out.rmdir()
-            console.note("nothing was saved: a training is saved when it is complete.")
-        raise
-    console.say(f"Saved to {out}. Draw with: fpdm sample --model {out}")
+        _follow(run, out.name)
+    except Stopped as stop:
+        if main:
+            console.note(f"{stop} Go on with: --resume")
+        sys.exit(stop.exit_code)
+    if main:
+        console.say(f"Saved to {out}. Draw with: fpdm sample --model {out}")
 
 
-def _run(training: Training, name: str) -> None:
-    """Run a training under a progress bar."""
+def _follow(run: Run, name: str) -> None:
+    """Run a training under a progress bar, in one of its processes."""
     from tqdm import tqdm
 
-    steps, loss = training.config.steps, 0.0
-    with tqdm(training, total=steps, desc=name, unit="step") as bar:
+    loss = None
+    with tqdm(
+        run,
+        total=run.config.steps,
+        initial=run.resumed,
+        desc=name,
+        unit="step",
+        disable=not run.main,
+    ) as bar:
         for progress in bar:
             share = max(1 / progress.step, 0.02)  # a running mean of about 50 steps
-            loss += share * (progress.loss - loss)
-            shown = {"loss": f"{loss:.4f}"}
+            if not progress.skipped:
+                loss = progress.loss if loss is None else loss + share * (progress.loss - loss)
+            shown = {} if loss is None else {"loss": f"{loss:.4f}"}
             if progress.residual is not None:
                 shown["residual"] = f"{progress.residual:.1e}"
             bar.set_postfix(shown, refresh=False)

@@ -1,6 +1,9 @@
 """Training."""
 
-from fpdm.training.config import TrainConfig, load_config
+from fpdm.training.config import TrainConfig
 from fpdm.training.loop import Progress, Training
+from fpdm.training.printing import print_config
+from fpdm.training.reading import load_config
+from fpdm.training.run import Run
 
-__all__ = ["Progress", "TrainConfig", "Training", "load_config"]
+__all__ = ["Progress", "Run", "TrainConfig", "Training", "load_config", "print_config"]

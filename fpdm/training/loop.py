@@ -2,53 +2,77 @@
 
 from __future__ import annotations
 
-import json
 import math
+import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import attrs
 import torch
-from accelerate import Accelerator
 from attrs import frozen
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from diffusers.training_utils import EMAModel
+from torch import Tensor
 
-from fpdm.data import LabelledImages, digits
-from fpdm.errors import InvalidValueError
+from fpdm.data import Dataset, Shape
+from fpdm.denoiser import Denoised
 from fpdm.models import DiT, FPDiT
 from fpdm.models.network import Network
 from fpdm.pipeline import FPDMPipeline
-from fpdm.training.config import FPDiTConfig, OptimizerConfig, TrainConfig, unstructure_config
-from fpdm.training.seeding import batch_indices, drop_labels, generator
-
-DATA: dict[str, Callable[[], LabelledImages]] = {"digits": digits}
+from fpdm.training.batches import Share, Shares
+from fpdm.training.config import FPDiTConfig, OptimizerConfig, TrainConfig
+from fpdm.training.engine import prepare, start_engine, synchronised, whole
+from fpdm.training.guards import Guards
+from fpdm.training.seeding import generator
+from fpdm.training.vae import find_vae
 
 
 @frozen
 class Progress:
-    """One step of a training.
+    """One step of a training, over all processes.
 
     Attributes:
         step: steps done.
         loss: mean squared error of the prediction; with a learned variance, the hybrid loss.
-        residual: mean relative residual of the fixed-point solve; None for an explicit network.
+        residual_before: mean relative residual at the start of the fixed-point solve; None for an
+            explicit network.
+        residual: at its end; likewise.
+        no_grad_evals: n, evaluations without gradient; likewise.
+        grad_evals: m, evaluations with gradient; likewise.
         gradient_norm: before clipping.
         learning_rate: of this step.
+        skipped: whether it was left out, because the loss or a gradient was not finite.
+        seconds: that it took.
+        images_per_second: in this step.
+        memory_bytes: the most that was allocated on the GPU so far, or that the process held.
     """
 
     step: int
     loss: float
+    residual_before: float | None
     residual: float | None
+    no_grad_evals: int | None
+    grad_evals: int | None
     gradient_norm: float
     learning_rate: float
+    skipped: bool
+    seconds: float
+    images_per_second: float
+    memory_bytes: int
 
 
 class Training:
-    """A training that can be iterated step by step, and saved.
+    """A training that can be iterated step by step, by one process or by many together.
 
     Args:
         config: all there is to say about it.
+        data: in place of the data set that the configuration names.
+
+    Attributes:
+        step: steps done; iteration goes on from here.
+
+    Raises:
+        InvalidValueError: the data cannot be read, or sizes, processes and configuration do not fit
+            together.
 
     Examples:
         >>> from fpdm.training import TrainConfig, Training
@@ -58,98 +82,156 @@ class Training:
         >>> pipe = training.pipeline()
     """
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, *, data: Dataset | None = None) -> None:
         self.config = config
-        self.data = DATA[config.data]()
-        self.accelerator = Accelerator()
-        if self.accelerator.num_processes > 1:
-            raise InvalidValueError(
-                f"{self.accelerator.num_processes} processes: training runs in one; leave out the "
-                f"launcher."
+        self.data = config.data.open() if data is None else data
+        self.accelerator = start_engine(config)
+        self.network = prepare(self.accelerator, self._untrained(), config.engine)
+        self.optimizer = self.accelerator.prepare_optimizer(
+            torch.optim.AdamW(
+                self.network.parameters(),
+                lr=config.optimizer.learning_rate,
+                weight_decay=config.optimizer.weight_decay,
+                fused=True,
             )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            network = build_network(config, self.data)
-        optimizer = torch.optim.AdamW(
-            network.parameters(),
-            lr=config.optimizer.learning_rate,
-            weight_decay=config.optimizer.weight_decay,
-            fused=True,
         )
-        self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, learning_rate_curve(config.optimizer, config.steps)
         )
-        self.ema = AveragedModel(
-            self.accelerator.unwrap_model(self.network),
-            multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay),
+        self.ema = EMAModel(
+            self.network.parameters(),
+            decay=config.ema_decay,
+            min_decay=0.0 if config.ema_warmup else config.ema_decay,
+            use_ema_warmup=config.ema_warmup,
+            foreach=True,
         )
+        self.vae = find_vae(self.data.shape.latent_space)
+        self.step = 0
+        self.unreadable: set[str] = set()
+        """Files that could not be read so far, by this process."""
+
+    @property
+    def bare(self) -> Network:
+        """The network, without what lets processes train it together."""
+        return cast("Network", self.accelerator.unwrap_model(self.network))
 
     def __iter__(self) -> Iterator[Progress]:
-        """Train, yielding each step."""
-        self.network.train()
-        for step in range(self.config.steps):
-            yield self._step(step)
+        """Train, yielding each step.
 
-    def _step(self, step: int) -> Progress:
-        config, device = self.config, self.accelerator.device
-        chosen = batch_indices(config.seed, step, batch_size=config.batch_size, size=len(self.data))
-        draws = generator(config.seed, step, "noise")
-        clean = self.data.images[chosen]
-        timestep = config.diffusion.timesteps(len(clean), draws)
-        noise = torch.randn(clean.shape, generator=draws)
-        labels = drop_labels(
-            self.data.labels[chosen], config.class_dropout, self.data.num_classes, draws
-        )
-        noised = config.diffusion.noise(clean.to(device), noise.to(device), timestep.to(device))
-        call: dict[str, Any] = {}
-        if isinstance(config.model, FPDiTConfig):
-            call["generator"] = generator(config.seed, step, "counts")
-        out = self.network(
-            noised.x, timestep=timestep.to(device), class_labels=labels.to(device), **call
-        )
-        loss = config.diffusion.loss(
-            out.sample, noised, clean=clean.to(device), timestep=timestep.to(device)
-        )
-        self.accelerator.backward(loss)
+        Raises:
+            TrainingError: too many steps in a row were not finite.
+
+        Warns:
+            TrainingWarning: a step was not finite, or residuals have grown too large.
+        """
+        self.network.train()
+        guards = Guards(self.config.guards)
+        processes = self.accelerator
+        shares = Shares(self.config, self.data, processes.process_index, processes.num_processes)
+        loader, began = shares.loader(self.step), time.perf_counter()
+        while self.step < self.config.steps:
+            share = next(loader)
+            self.unreadable |= set(share.unreadable)
+            progress = self._step(share.to(processes.device), began)
+            began = time.perf_counter()
+            guards.watch(progress)
+            yield progress
+
+    def _step(self, share: Share, began: float) -> Progress:
+        parts = self.config.engine.gradient_accumulation
+        measured = []
+        for index, part in enumerate(share.split(parts)):
+            with synchronised(self.accelerator, self.network, last=index == parts - 1):
+                loss, out = self._predict(part)
+                self.accelerator.backward(loss)
+            measured.append(_measure(loss, out))
         norm = self.accelerator.clip_grad_norm_(
-            self.network.parameters(), config.optimizer.max_grad_norm
+            self.network.parameters(), self.config.optimizer.max_grad_norm
         )
+        loss, before, after = self.accelerator.reduce(
+            torch.stack(measured).mean(dim=0), reduction="mean"
+        ).tolist()
+        norm = float(whole(norm))
         learning_rate = float(self.schedule.get_last_lr()[0])
-        self.optimizer.step()
-        self.schedule.step()
-        self.optimizer.zero_grad()
-        self.ema.update_parameters(self.accelerator.unwrap_model(self.network))
+        skipped = not self._update(finite=math.isfinite(loss) and math.isfinite(norm))
+        self.step += 1
+        solved = out.solution
+        grad_evals = None if solved is None else solved.grad_evals
+        seconds = time.perf_counter() - began
         return Progress(
-            step=step + 1,
-            loss=loss.item(),
-            residual=out.solution.residual.mean().item() if out.solution else None,
-            gradient_norm=float(norm),
+            step=self.step,
+            loss=loss,
+            residual_before=None if solved is None else before,
+            residual=None if solved is None else after,
+            no_grad_evals=None if solved is None else solved.evals - (grad_evals or 0),
+            grad_evals=grad_evals,
+            gradient_norm=norm,
             learning_rate=learning_rate,
+            skipped=skipped,
+            seconds=seconds,
+            images_per_second=self.config.batch_size / seconds,
+            memory_bytes=_memory(self.accelerator.device),
         )
+
+    def _predict(self, part: Share) -> tuple[Tensor, Denoised]:
+        """The loss of a part of a batch, and what the network said."""
+        diffusion = self.config.diffusion
+        noised = diffusion.noise(part.clean, part.noise, part.timestep)
+        call: dict[str, Any] = {}
+        if isinstance(self.config.model, FPDiTConfig):  # the counts are the same in all processes
+            call["generator"] = generator(self.config.seed, self.step, "counts")
+        with self.accelerator.autocast():
+            out = self.network(noised.x, timestep=part.timestep, class_labels=part.labels, **call)
+        loss = diffusion.loss(out.sample.float(), noised, clean=part.clean, timestep=part.timestep)
+        return loss, out
+
+    def _update(self, *, finite: bool) -> bool:
+        """Take the step of the optimizer, unless it would spoil the weights; whether it did."""
+        taken = finite
+        if finite or self.accelerator.scaler is not None:  # which lowers its scale where it is not
+            self.optimizer.step()
+            taken = finite and not getattr(self.optimizer, "step_was_skipped", False)
+        self.optimizer.zero_grad()
+        self.schedule.step()
+        if taken:
+            self.ema.step(self.network.parameters())
+        return taken
+
+    def averaged(self) -> dict[str, Tensor]:
+        """The averaged weights, in one piece on the CPU; all processes have to call it."""
+        names = [name for name, _ in self.bare.named_parameters()]
+        average = zip(names, self.ema.shadow_params, strict=True)
+        weights = {name: whole(value).cpu() for name, value in average}
+        kept = self.bare.state_dict()
+        return {name: weights[name] if name in weights else kept[name].cpu() for name in kept}
 
     def pipeline(self) -> FPDMPipeline:
-        """The averaged weights, ready to sample with."""
+        """The averaged weights, ready to sample with; all processes have to call it."""
+        weights = self.averaged()
+        network = self._untrained()
+        network.load_state_dict(weights)
         learned = self.config.model.learn_sigma
         scheduler = self.config.diffusion.scheduler(
             "ddpm" if learned else None, learned_variance=learned
         )
-        return FPDMPipeline(cast("FPDiT | DiT", self.ema.module.eval()), scheduler)
+        names = {str(number): name for number, name in self.data.shape.class_names.items()}
+        return FPDMPipeline(
+            cast("FPDiT | DiT", network.eval()), scheduler, vae=self.vae, id2label=names or None
+        )
 
-    def save(self, out: Path) -> None:
-        """Write the pipeline (safetensors and JSON) and the configuration to a folder."""
-        self.pipeline().save_pretrained(out)
-        text = json.dumps(unstructure_config(self.config), indent=2)
-        (out / "training.json").write_text(text + "\n", encoding="utf-8")
+    def _untrained(self) -> Network:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            return build_network(self.config, self.data.shape)
 
 
-def build_network(config: TrainConfig, data: LabelledImages) -> Network:
-    """Build the untrained network that a configuration describes for a data set."""
+def build_network(config: TrainConfig, shape: Shape) -> Network:
+    """Build the untrained network that a configuration describes for data of a shape."""
     cls = FPDiT if isinstance(config.model, FPDiTConfig) else DiT
     return cls(
-        sample_size=data.images.shape[-1],
-        in_channels=data.images.shape[1],
-        num_classes=data.num_classes,
+        sample_size=shape.size,
+        in_channels=shape.channels,
+        num_classes=shape.num_classes,
         **attrs.asdict(config.model),
     )
 
@@ -165,3 +247,22 @@ def learning_rate_curve(config: OptimizerConfig, steps: int) -> Callable[[int], 
         return config.final_learning_rate + (1 - config.final_learning_rate) * cosine
 
     return at
+
+
+def _measure(loss: Tensor, out: Denoised) -> Tensor:
+    """Loss, and residual before and after the solve; (3,)."""
+    figures = [loss.detach().float()]
+    if out.solution is None:
+        figures += [loss.new_zeros(())] * 2
+    else:
+        start = cast("Tensor", out.solution.start_residual)
+        figures += [start.mean().float(), out.solution.residual.mean().float()]
+    return torch.stack(figures)
+
+
+def _memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # which Linux gives in KiB

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -25,16 +27,23 @@ def batch_indices(seed: int, step: int, *, batch_size: int, size: int) -> Tensor
     """
     start = step * batch_size
     first, last = start // size, (start + batch_size - 1) // size
-    row = torch.cat(
-        [
-            torch.randperm(size, generator=generator(seed, epoch, "order"))
-            for epoch in range(first, last + 1)
-        ]
-    )
+    row = torch.cat([_shuffled(seed, epoch, size) for epoch in range(first, last + 1)])
     return row[start - first * size :][:batch_size]
 
 
-def drop_labels(labels: Tensor, share: float, null: int, generator: torch.Generator) -> Tensor:
-    """Replace a random `share` of labels, (B,), by the null class."""
-    dropped = torch.rand(len(labels), generator=generator) < share
-    return torch.where(dropped.to(labels.device), null, labels)
+@lru_cache(maxsize=4)
+def _shuffled(seed: int, epoch: int, size: int) -> Tensor:
+    """The order of an epoch, (size,); it serves many steps."""
+    return torch.randperm(size, generator=generator(seed, epoch, "order"))
+
+
+def drop_labels(labels: Tensor, chance: Tensor, share: float, null: int) -> Tensor:
+    """Replace a `share` of labels by the null class: those whose `chance` in [0, 1) is below it.
+
+    Args:
+        labels: (B,).
+        chance: drawn uniformly, (B,).
+        share: of labels to drop.
+        null: the label for no class.
+    """
+    return torch.where(chance < share, null, labels)

@@ -1,0 +1,113 @@
+"""What each process reads and draws for a step: a function of the seed and the step.
+
+All that is drawn is drawn for the whole batch of a step and then cut, so that a training sees the
+same samples, noise and timesteps however many processes share it, and wherever it goes on from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from attrs import frozen
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from fpdm.data import Dataset
+from fpdm.training.config import TrainConfig
+from fpdm.training.seeding import batch_indices, drop_labels, generator
+
+SEEDS = 2**62
+
+
+class Share(NamedTuple):
+    """What one process works on in a step; B samples.
+
+    Attributes:
+        clean: images or latents, (B, C, H, W).
+        noise: standard normal, (B, C, H, W).
+        timestep: (B,).
+        labels: some of them dropped, (B,).
+        unreadable: files that could not be read, in whose place others were taken.
+    """
+
+    clean: Tensor
+    noise: Tensor
+    timestep: Tensor
+    labels: Tensor
+    unreadable: tuple[str, ...] = ()
+
+    def split(self, parts: int) -> Iterator[Share]:
+        """Cut it into equal parts."""
+        tensors = (self.clean, self.noise, self.timestep, self.labels)
+        for parted in zip(*(value.chunk(parts) for value in tensors), strict=True):
+            clean, noise, timestep, labels = parted
+            yield Share(clean, noise, timestep, labels)
+
+    def to(self, device: torch.device) -> Share:
+        """Move the tensors to a device."""
+        return Share(
+            self.clean.to(device, non_blocking=True),
+            self.noise.to(device, non_blocking=True),
+            self.timestep.to(device, non_blocking=True),
+            self.labels.to(device, non_blocking=True),
+            self.unreadable,
+        )
+
+
+@frozen(eq=False)
+class Shares(TorchDataset[Share]):
+    """The shares of one process: item `step` is what it works on in that step.
+
+    Args:
+        config: of the training.
+        data: what is read.
+        rank: which process this is.
+        world: how many there are; it divides the batch.
+    """
+
+    config: TrainConfig
+    data: Dataset
+    rank: int = 0
+    world: int = 1
+
+    def __getitem__(self, step: int) -> Share:
+        config, shape = self.config, self.data.shape
+        chosen = batch_indices(config.seed, step, batch_size=config.batch_size, size=len(self.data))
+        draws = generator(config.seed, step, "noise")
+        timestep = config.diffusion.timesteps(config.batch_size, draws)
+        noise = torch.randn(
+            config.batch_size, shape.channels, shape.size, shape.size, generator=draws
+        )
+        chance = torch.rand(config.batch_size, generator=draws)
+        seeds = torch.randint(SEEDS, (config.batch_size,), generator=draws)
+        mine = slice(
+            self.rank * config.batch_size // self.world,
+            (self.rank + 1) * config.batch_size // self.world,
+        )
+        batch = self.data.batch(chosen[mine], seeds[mine])
+        return Share(
+            clean=batch.images,
+            noise=noise[mine].clone(),  # and not the whole, where it is sent between processes
+            timestep=timestep[mine].clone(),
+            labels=drop_labels(batch.labels, chance[mine], config.class_dropout, shape.num_classes),
+            unreadable=batch.unreadable,
+        )
+
+    def loader(self, start: int) -> Iterator[Share]:
+        """The shares from step `start` to the last, read ahead by the workers."""
+        workers = self.config.engine.workers
+        options: dict[str, Any] = {"prefetch_factor": 4} if workers else {}
+        return iter(
+            DataLoader(
+                self,
+                batch_size=None,
+                sampler=range(start, self.config.steps),
+                num_workers=workers,
+                pin_memory=torch.cuda.is_available(),
+                generator=torch.Generator(),  # the global one is not ours to draw from
+                **options,
+            )
+        )

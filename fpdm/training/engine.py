@@ -1,0 +1,107 @@
+"""Processes, devices and precision: accelerate, as a training uses it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor
+
+from fpdm.errors import InvalidValueError
+from fpdm.models.network import Network
+from fpdm.models.transformer import Block
+from fpdm.processes import processes
+from fpdm.training.config import EngineConfig, TrainConfig
+
+MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+def start_engine(config: TrainConfig) -> Accelerator:
+    """Make the accelerator of a training, once its processes are known to fit the configuration.
+
+    Raises:
+        InvalidValueError: they do not fit, or this machine cannot do what is asked for.
+    """
+    engine = config.engine
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
+        raise InvalidValueError(
+            "The launcher asks for FSDP, but which modules are to be spread is for the training to "
+            "say: launch without it, and with --set engine.sharding=fsdp."
+        )
+    if engine.precision == "fp16" and not torch.cuda.is_available():
+        raise InvalidValueError(
+            "engine.precision='fp16': there is no GPU, and a CPU has no fp16; use bf16 or fp32."
+        )
+    mixed = MIXED[engine.precision]
+    if AcceleratorState._shared_state and AcceleratorState().mixed_precision != mixed:
+        AcceleratorState._reset_state()  # of an earlier training in this process
+    processes()
+    accelerator = Accelerator(
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision=mixed,
+        gradient_accumulation_steps=engine.gradient_accumulation,
+        log_with=config.tracking.trackers or None,
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
+        ],
+    )
+    parts = accelerator.num_processes * engine.gradient_accumulation
+    if config.batch_size % parts:
+        raise InvalidValueError(
+            f"batch_size={config.batch_size} cannot be shared equally by "
+            f"{accelerator.num_processes} processes in {engine.gradient_accumulation} parts each; "
+            f"use a multiple of {parts}."
+        )
+    if engine.sharding == "fsdp" and accelerator.num_processes == 1:
+        raise InvalidValueError(
+            "engine.sharding='fsdp': there is one process, and nothing to spread the weights over; "
+            "launch several, or use 'none'."
+        )
+    return accelerator
+
+
+def prepare(accelerator: Accelerator, network: Network, config: EngineConfig) -> nn.Module:
+    """Put a network on its device, ready to be trained by all processes together."""
+    if config.gradient_checkpointing:
+        network.enable_gradient_checkpointing()
+    if config.compile:
+        for module in network.modules():
+            if type(module).__name__ in network._no_split_modules:
+                module.compile()
+    if config.sharding == "fsdp":
+        return spread(cast("Network", network.to(accelerator.device)))
+    return accelerator.prepare_model(network)
+
+
+def spread(network: Network) -> nn.Module:
+    """Spread the weights over the processes (FSDP2).
+
+    A block is gathered when it runs. The block that is iterated stays so until its last iteration.
+    A modulation is computed apart from its block, and is gathered apart.
+    """
+    layer = getattr(network, "layer", None)
+    iterated = None if layer is None else layer.block.block
+    for block in [module for module in network.modules() if isinstance(module, Block)]:
+        released = block is not iterated
+        fully_shard(block.modulation, reshard_after_forward=released)
+        fully_shard(block, reshard_after_forward=released)
+    return cast("nn.Module", fully_shard(network))
+
+
+def synchronised(accelerator: Accelerator, network: nn.Module, *, last: bool) -> Any:
+    """A context in which gradients are summed over the processes only if this part is the last."""
+    if isinstance(network, FSDPModule):
+        network.set_requires_gradient_sync(last)
+        return nullcontext()
+    return nullcontext() if last else accelerator.no_sync(network)
+
+
+def whole(value: Tensor) -> Tensor:
+    """A tensor that may be spread over the processes, in one piece; all of them have to call it."""
+    return value.full_tensor() if isinstance(value, DTensor) else value

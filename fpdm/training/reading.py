@@ -1,0 +1,228 @@
+"""Reading a configuration: from TOML, from `key=value`, and from plain data."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from operator import eq
+from pathlib import Path
+from typing import Any
+
+import attrs
+import cattrs
+from cattrs.errors import ForbiddenExtraKeysError
+
+from fpdm.errors import FPDMError, InvalidValueError, UnknownNameError, suggest
+from fpdm.training.config import KINDS, DataConfig, ModelConfig, TrainConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CONFIGS = Path(__file__).parent / "configs"
+LARGEST = 2**20
+"""Bytes beyond which a file is no configuration."""
+
+
+def load_config(source: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read a configuration.
+
+    Args:
+        source: a TOML file, or the name of one that comes with the package, such as `digits`.
+        overrides: `key=value` with dots for tables and TOML values, such as
+            `optimizer.learning_rate=3e-4`. Another kind of data or network leaves out what the
+            file says of the old kind alone.
+
+    Raises:
+        InvalidValueError: the file or an override cannot be read, or a value is not allowed; the
+            message names the path of the key.
+        UnknownNameError: there is no such file or configuration.
+    """
+    return structure_config(override(_read(source), overrides))
+
+
+def override(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Plain data with values replaced; see [`load_config`][fpdm.training.load_config]."""
+    tables = {key: _as_table(key, value) for key, value in tree.items()}
+    for text in overrides:
+        _set(tables, text)
+    return tables
+
+
+def structure_config(tree: Mapping[str, Any]) -> TrainConfig:
+    """Turn plain data into a configuration; raises like `load_config`."""
+    try:
+        return _CONVERTER.structure(tree, TrainConfig)
+    except Exception as error:  # cattrs collects what is wrong into a group of errors
+        problems = cattrs.transform_error(error, path="", format_exception=_explain)
+        problem, _, path = problems[0].partition(" @ ")
+        where = f"{path.lstrip('.')}: " if path else ""
+        raise InvalidValueError(f"Configuration: {where}{' '.join(problem.split())}") from error
+
+
+def unstructure_config(config: TrainConfig) -> dict[str, Any]:
+    """Turn a configuration into plain data, the inverse of `structure_config`."""
+    tree = attrs.asdict(config)
+    for table, (key, kinds) in KINDS.items():
+        names = {cls: name for name, cls in kinds.items()}
+        tree[table] = {key: names[type(getattr(config, table))], **tree[table]}
+    return tree
+
+
+def _read(source: str | Path) -> dict[str, Any]:
+    path = Path(source)
+    if not path.is_file():
+        path = CONFIGS / f"{source}.toml"
+    if "\0" in str(source) or not path.is_file():
+        names = [found.stem for found in CONFIGS.glob("*.toml")]
+        raise UnknownNameError(
+            f"There is no file or configuration {str(source)!r}. {suggest(str(source), names)}"
+        )
+    if path.stat().st_size > LARGEST:
+        raise InvalidValueError(f"{path} has more than {LARGEST} bytes: it is no configuration.")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
+        raise InvalidValueError(f"{path} cannot be read as TOML: {error}.") from error
+
+
+def _set(tree: dict[str, Any], text: str) -> None:
+    """Replace one value, given as `key=value`."""
+    key, equals, written = text.partition("=")
+    if not (equals and key.strip()):
+        raise InvalidValueError(f"--set {text}: must be key=value, such as seed=1.")
+    try:
+        value = tomllib.loads(f"value = {written}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        value = written.strip()  # a bare word is a string
+    *tables, name = (part.strip() for part in key.split("."))
+    if len(tables) == 1:
+        _change_kind(tree, tables[0], name, value)
+    for table in tables:
+        inner = tree.setdefault(table, {})
+        if not isinstance(inner, dict):
+            raise InvalidValueError(f"--set {text}: {table} is not a table.")
+        tree = inner
+    tree[name] = _as_table(name, value) if not tables else value
+
+
+def _change_kind(tree: dict[str, Any], table: str, key: str, kind: Any) -> None:
+    """Where another kind of a table is asked for, leave out what only the old one has."""
+    named, kinds = KINDS.get(table, ("", {}))
+    old = tree.get(table)
+    if key != named or not isinstance(old, dict) or not isinstance(kind, str) or kind not in kinds:
+        return
+    known = {field.name for field in attrs.fields(kinds[kind])}
+    tree[table] = {name: value for name, value in old.items() if name in known}
+
+
+def _as_table(key: str, value: Any) -> Any:
+    """A table of several kinds may be given by the name of its kind alone."""
+    if key in KINDS and isinstance(value, str):
+        return {KINDS[key][0]: value}
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _structure_kind(table: str) -> Any:
+    """A structure hook for a table of which there are several kinds."""
+    key, kinds = KINDS[table]
+    default = next(iter(kinds))
+
+    def structure(tree: Any, _: type) -> Any:
+        tree = _as_table(table, tree)
+        if not isinstance(tree, Mapping):
+            raise InvalidValueError(f"{tree!r}: must be a table.")
+        fields = dict(tree)
+        kind = fields.pop(key, default)
+        if not isinstance(kind, str) or kind not in kinds:
+            raise InvalidValueError(f"{key}={kind!r}: {suggest(str(kind), kinds)}")
+        return _CONVERTER.structure(fields, kinds[kind])
+
+    return structure
+
+
+def _explain(error: BaseException, _: type | None) -> str:
+    """One problem in one sentence."""
+    if isinstance(error, ForbiddenExtraKeysError):
+        given = min(error.extra_fields)
+        allowed = [field.alias for field in attrs.fields(error.cl)]
+        return f"there is no {given!r}. {suggest(given, allowed)}"
+    if isinstance(error, KeyError):
+        return "is missing, and must be given."
+    return str(error) if isinstance(error, FPDMError) else f"{type(error).__name__}: {error}"
+
+
+def _exactly(cls: type, described: str) -> Any:
+    """A structure hook that takes a value of a plain type as it is, and converts nothing."""
+
+    def structure(value: Any, _: type) -> Any:
+        if cls is float and type(value) is int:
+            value = _as_float(value)
+        if type(value) is not cls:
+            raise InvalidValueError(f"{value!r}: must be {described}.")
+        return value
+
+    return structure
+
+
+def _as_float(value: int) -> float | int:
+    try:
+        return float(value)
+    except OverflowError:
+        return value
+
+
+def _structure_strings(value: Any, _: type) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InvalidValueError(f"{value!r}: must be a list of strings.")
+    return list(value)
+
+
+def _structure_optional_whole(value: Any, _: type) -> int | None:
+    if value is not None and type(value) is not int:
+        raise InvalidValueError(f"{value!r}: must be a whole number.")
+    return value
+
+
+def _table(cls: type) -> Any:
+    """A structure hook for a plain table: what is no table is said to be none."""
+    structure: Any = cattrs.gen.make_dict_structure_fn(
+        cls, _CONVERTER, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True
+    )
+
+    def checked(tree: Any, kind: type) -> Any:
+        if not isinstance(tree, Mapping):
+            raise InvalidValueError(f"{tree!r}: must be a table.")
+        return structure(tree, kind)
+
+    return checked
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    for cls, described in (
+        (int, "a whole number"),
+        (float, "a number"),
+        (bool, "true or false"),
+        (str, "a string"),
+    ):
+        converter.register_structure_hook(cls, _exactly(cls, described))
+    hooks: dict[Any, Any] = {
+        # what a component may be is for its own converter to say
+        dict[str, Any]: lambda spec, _: spec,
+        list[str]: _structure_strings,
+        int | None: _structure_optional_whole,
+        DataConfig: _structure_kind("data"),
+        ModelConfig: _structure_kind("model"),
+    }
+    for kind, hook in hooks.items():
+        converter.register_structure_hook_func(partial(eq, kind), hook)
+    converter.register_structure_hook_factory(
+        lambda cls: attrs.has(cls) and cls not in (DataConfig, ModelConfig), _table
+    )
+    return converter
+
+
+_CONVERTER = _make_converter()

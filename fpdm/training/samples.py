@@ -1,0 +1,44 @@
+"""Pictures of samples, to look at while a training runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fpdm.gallery import Row, gallery
+from fpdm.pipeline import PIXEL_CHANNELS
+from fpdm.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+COLUMNS = 10
+
+
+def draw_samples(pipe: Any, config: TrainConfig, *, title: str) -> Image.Image | None:
+    """Draw a grid of samples, every class in turn; None if there is no way to images.
+
+    The noise is the same at every step, so that pictures can be compared.
+    """
+    if pipe.vae is None and pipe.model.config["in_channels"] not in PIXEL_CHANNELS:
+        return None
+    wanted = range(pipe.classes.count) or [pipe.classes.null]
+    count = config.tracking.samples
+    labels = [wanted[index % len(wanted)] for index in range(count)]
+    pipe.set_progress_bar_config(disable=True)
+    images: list[Image.Image] = pipe(
+        labels,
+        budget=_affordable(pipe, config.tracking.samples_budget),
+        generator=torch.Generator().manual_seed(config.seed),
+    ).images
+    rows = [Row("", images[i : i + COLUMNS]) for i in range(0, count, COLUMNS)]
+    return gallery(rows, title=title)
+
+
+def _affordable(pipe: Any, budget: int) -> int:
+    """At least one timestep; for an explicit network whole ones, since it has no other use."""
+    explicit = pipe.model.pre_passes + pipe.model.post_passes
+    if getattr(pipe.model, "layer", None) is None:
+        return int(max(1, budget // explicit) * explicit)
+    return max(budget, explicit + 2)

@@ -1,0 +1,236 @@
+"""All that a training is, besides its configuration: what is saved of it, and put back.
+
+The state is one whole, however many processes hold parts of it: a training may go on with another
+number of them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object
+from diffusers.utils import SAFETENSORS_WEIGHTS_NAME
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from fpdm.errors import InvalidValueError
+from fpdm.training.checkpoints import read_json
+from fpdm.training.loop import Training
+from fpdm.training.reading import unstructure_config
+
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+MODEL, OPTIMIZER, RANDOM = "model.safetensors", "optimizer.safetensors", "random.safetensors"
+STATE = "state.json"
+AVERAGE = Path("model", SAFETENSORS_WEIGHTS_NAME)
+SLOT = "/"  # stands in no name of a parameter
+
+
+class Captured:
+    """The state of a training at a moment; all processes capture it, one writes it.
+
+    Args:
+        training: the training.
+    """
+
+    def __init__(self, training: Training) -> None:
+        self.model: dict[str, Any] = get_model_state_dict(training.network, options=WHOLE)
+        optimizer: dict[str, Any] = get_optimizer_state_dict(
+            training.network, _optimizer(training), options=WHOLE
+        )
+        self.optimizer = {
+            f"{name}{SLOT}{slot}": value
+            for name, slots in optimizer.get("state", {}).items()
+            for slot, value in slots.items()
+        }
+        self.pipeline = training.pipeline()
+        self.random, python = _random_states(training)
+        scaler = training.accelerator.scaler
+        self.state = {
+            "step": training.step,
+            "config": unstructure_config(training.config),
+            "data": _describe_data(training),
+            "schedule": training.schedule.state_dict(),
+            "ema_step": training.ema.optimization_step,
+            "scaler": None if scaler is None else scaler.state_dict(),
+            "random": python,
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write it: the pipeline of the averaged weights, and under `training/` the rest."""
+        self.pipeline.save_pretrained(folder, max_shard_size="1TB")
+        inner = folder / "training"
+        inner.mkdir()
+        for name, tensors in (
+            (MODEL, self.model),
+            (OPTIMIZER, self.optimizer),
+            (RANDOM, self.random),
+        ):
+            save_file({key: value.contiguous() for key, value in tensors.items()}, inner / name)
+        text = json.dumps(self.state, indent=1)
+        (inner / STATE).write_text(text + "\n", encoding="utf-8")
+
+
+def restore(training: Training, folder: Path) -> None:
+    """Put a training into the state that a checkpoint holds; all processes have to call it.
+
+    Raises:
+        InvalidValueError: the checkpoint is of another configuration or other data, or damaged.
+    """
+    inner = folder / "training"
+    state = read_json(inner / STATE)
+    refuse_another(training, state, folder)
+    try:
+        _restore(training, state, inner)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidValueError(f"{folder} cannot be restored: {reason}") from error
+
+
+def _restore(training: Training, state: Mapping[str, Any], inner: Path) -> None:
+    set_model_state_dict(training.network, load_file(inner / MODEL), options=WHOLE)
+    optimizer = _optimizer(training)
+    groups: Any = get_optimizer_state_dict(training.network, optimizer)["param_groups"]
+    slots: Any = _slots(load_file(inner / OPTIMIZER))
+    set_optimizer_state_dict(
+        training.network, optimizer, {"state": slots, "param_groups": groups}, options=WHOLE
+    )
+    average = load_file(inner.parent / AVERAGE)
+    names = [name for name, _ in training.bare.named_parameters()]
+    for name, kept in zip(names, training.ema.shadow_params, strict=True):
+        kept.copy_(_like(average[name], kept))
+    training.ema.optimization_step = int(state["ema_step"])
+    training.schedule.load_state_dict(dict(state["schedule"]))
+    for group, rate in zip(optimizer.param_groups, training.schedule.get_last_lr(), strict=True):
+        group["lr"] = rate
+    if training.accelerator.scaler is not None and state["scaler"]:
+        training.accelerator.scaler.load_state_dict(state["scaler"])
+    _restore_random(training, load_file(inner / RANDOM), state["random"])
+    training.step = int(state["step"])
+
+
+FREE = (
+    *("checkpoints", "guards", "tracking", "data.root", "data.verify", "data.strict"),
+    *("engine.workers", "engine.compile", "engine.sharding"),
+    *("engine.gradient_accumulation", "engine.gradient_checkpointing"),
+)
+"""What may change from one part of a run to the next: it does not decide what is learned."""
+
+
+def refuse_another(
+    training: Training, state: Mapping[str, Any], folder: Path, *, data: bool = True
+) -> None:
+    """Raise `InvalidValueError` if a saved state is of another training, or of other `data`."""
+    now = _flat(unstructure_config(training.config))
+    then = _flat(state.get("config", {}))
+    free = [*FREE, *(["steps"] if training.config.optimizer.final_learning_rate == 1 else [])]
+    differing = [
+        f"{key} ({_said(then, key)} there, {_said(now, key)} here)"
+        for key in sorted({*now, *then})
+        if then.get(key) != now.get(key)
+        and not any(f"{key}.".startswith(f"{part}.") for part in free)
+    ]
+    if differing:
+        raise InvalidValueError(
+            f"{folder} is of another configuration: {', '.join(differing)}. Go on with the same, "
+            f"or begin anew in another folder."
+        )
+    if data and state.get("data") != (found := _describe_data(training)):
+        raise InvalidValueError(
+            f"{folder} is of other data: {state.get('data')} there, {found} here."
+        )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, with dots in the keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _said(flat: Mapping[str, Any], key: str) -> str:
+    return json.dumps(flat[key]) if key in flat else "absent"
+
+
+def _describe_data(training: Training) -> dict[str, Any]:
+    shape = training.data.shape
+    return {
+        "samples": len(training.data),
+        "channels": shape.channels,
+        "size": shape.size,
+        "num_classes": shape.num_classes,
+        "class_names": {str(number): name for number, name in shape.class_names.items()},
+    }
+
+
+def _optimizer(training: Training) -> torch.optim.Optimizer:
+    return cast("torch.optim.Optimizer", training.optimizer.optimizer)
+
+
+def _slots(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """What the optimizer keeps for each parameter, by the parameter's name."""
+    state: dict[str, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        name, _, slot = key.rpartition(SLOT)
+        state.setdefault(name, {})[slot] = value
+    return state
+
+
+def _like(value: Tensor, kept: Tensor) -> Tensor:
+    """A whole tensor, spread over the processes as `kept` is."""
+    if isinstance(kept, DTensor):
+        return distribute_tensor(value.to(kept.device), kept.device_mesh, kept.placements)
+    return value
+
+
+def _random_states(training: Training) -> tuple[dict[str, Tensor], list[Any]]:
+    """The global generators of every process: torch's and numpy's as tensors, Python's as lists."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    version, words, python_gauss = random.getstate()
+    mine = {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [str(kind), position, has_gauss, gauss],
+        "numpy_keys": torch.from_numpy(np.asarray(keys).astype(np.int64)),
+        "python": [version, list(words), python_gauss],
+    }
+    every = gather_object([mine]) if training.accelerator.num_processes > 1 else [mine]
+    tensors: dict[str, Tensor] = {}
+    for rank, one in enumerate(every):
+        tensors[f"{rank}.torch"] = one["torch"]
+        tensors[f"{rank}.numpy"] = one["numpy_keys"]
+        tensors |= {f"{rank}.cuda.{index}": value for index, value in enumerate(one["cuda"])}
+    return tensors, [{"numpy": one["numpy"], "python": one["python"]} for one in every]
+
+
+def _restore_random(training: Training, tensors: Mapping[str, Tensor], plain: list[Any]) -> None:
+    rank = training.accelerator.process_index
+    if rank >= len(plain):
+        return  # there were fewer processes; nothing of ours is drawn from global generators
+    torch.set_rng_state(tensors[f"{rank}.torch"])
+    kind, position, has_gauss, gauss = plain[rank]["numpy"]
+    keys = tensors[f"{rank}.numpy"].numpy().astype(np.uint32)
+    np.random.set_state((kind, keys, position, has_gauss, gauss))
+    version, words, python_gauss = plain[rank]["python"]
+    random.setstate((version, tuple(words), python_gauss))
+    cuda = [tensors[key] for key in sorted(tensors) if key.startswith(f"{rank}.cuda.")]
+    if cuda and len(cuda) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(cuda)

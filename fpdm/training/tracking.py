@@ -1,0 +1,105 @@
+"""Writing down what a training does: JSON lines always, and trackers where they are asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import attrs
+from accelerate import Accelerator
+
+from fpdm import storage
+from fpdm.errors import InvalidValueError, MissingDependencyError
+from fpdm.training.config import TrainConfig
+from fpdm.training.loop import Progress
+from fpdm.training.reading import unstructure_config
+
+LOG = "log.jsonl"
+
+
+class Log:
+    """The log of a run: a line of JSON for a step.
+
+    Args:
+        path: the file; it is made if it does not exist.
+        since: steps done; what is there of later ones, from before an interruption, is left out.
+    """
+
+    def __init__(self, path: Path, *, since: int) -> None:
+        kept = [line for line in read_log(path) if line["step"] <= since]
+        with storage.written_file(path) as beside:
+            beside.write_text("".join(map(_line, kept)), encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, figures: dict[str, Any]) -> None:
+        """Append a line."""
+        self._file.write(_line(figures))
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _line(figures: dict[str, Any]) -> str:
+    finite = {
+        key: str(value) if isinstance(value, float) and value - value != 0 else value
+        for key, value in figures.items()  # JSON has neither inf nor NaN
+    }
+    return json.dumps(finite, allow_nan=False) + "\n"
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log; none if there is no such file. A torn last line is left out."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            lines.append(line)
+    return lines
+
+
+def start_trackers(accelerator: Accelerator, config: TrainConfig, folder: Path) -> None:
+    """Start the trackers that the configuration names.
+
+    Raises:
+        MissingDependencyError: one is not installed.
+        InvalidValueError: one does not start.
+    """
+    wanted = config.tracking.trackers
+    found = {getattr(tracker, "value", tracker) for tracker in accelerator.log_with}
+    if missing := [name for name in wanted if name not in found]:
+        raise MissingDependencyError(
+            f"tracking.trackers: {', '.join(missing)} is not installed: pip install "
+            f"{' '.join(missing)}, or leave it out."
+        )
+    if not wanted:
+        return
+    accelerator.project_configuration.set_directories(str(folder))
+    accelerator.project_configuration.logging_dir = str(folder)
+    try:
+        accelerator.init_trackers("fpdm", config=_flat(unstructure_config(config)))
+    except Exception as error:  # of many libraries
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InvalidValueError(f"tracking.trackers={wanted}: does not start: {reason}") from error
+
+
+def figures(progress: Progress) -> dict[str, Any]:
+    """What is written down of a step."""
+    return attrs.asdict(progress)
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, (int, float)) else str(value)
+    return flat
