@@ -1,6 +1,7 @@
 # Each target installs what it needs into .venv, with the versions of constraints.txt.
 
 PYTHON ?= python3
+WORKERS ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
@@ -8,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 
 help:
 	@echo "make demo    draw digits under three budgets: a table, and demo.png"
-	@echo "make test    run the tests"
+	@echo "make test    run the tests, in two processes of one thread (WORKERS=4 for four)"
 	@echo "make lint    check style and format"
 	@echo "make types   check types"
 	@echo "make docs    build the site into site/"
@@ -19,7 +20,7 @@ demo: .venv/user
 	$(BIN)/fpdm demo --out demo.png
 
 test: .venv/developer
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 lint: .venv/developer
 	$(BIN)/ruff check .

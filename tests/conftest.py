@@ -1,5 +1,8 @@
 import os
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # each beside others: one thread, also of what it starts
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 import torch
 from hypothesis import HealthCheck, settings

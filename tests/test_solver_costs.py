@@ -8,7 +8,7 @@ from toys import peak_bytes
 import fpdm
 from fpdm.counting import Counted
 
-SHAPE = (32, 65_536)
+SHAPE = (8, 65_536)
 
 
 def peak_states(run) -> float:

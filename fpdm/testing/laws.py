@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 Law = Callable[[Any], None]
 """A check of a component that raises AssertionError. Its docstring is the law."""
@@ -15,6 +15,7 @@ quick = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
     report_multiple_bugs=False,
+    phases=[phase for phase in Phase if phase is not Phase.explain],  # a hundred runs for a remark
 )
 """What the laws run with: a few examples of many kinds, whatever the profile of the test run."""
 
