@@ -143,7 +143,7 @@ class Training:
         for index, part in enumerate(share.split(parts)):
             with synchronised(self.accelerator, self.network, last=index == parts - 1):
                 loss, out = self._predict(part)
-                self.accelerator.backward(loss)
+                self.accelerator.backward(loss / parts)
             measured.append(_measure(loss, out))
         norm = self.accelerator.clip_grad_norm_(
             self.network.parameters(), self.config.optimizer.max_grad_norm

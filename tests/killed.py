@@ -1,0 +1,57 @@
+"""Trains in a child that is killed, again and again, until it has come to its end.
+
+Usage: killed.py FOLDER SEED KILLS. The parent never computes, so a fork of it is safe.
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fpdm.training import Run, TrainConfig, Training
+from fpdm.training.config import CheckpointsConfig, FPDiTConfig, TrackingConfig
+
+CONFIG = TrainConfig(
+    steps=40,
+    batch_size=8,
+    model=FPDiTConfig(patch_size=4, hidden_size=8, num_heads=2),
+    checkpoints=CheckpointsConfig(every=2, keep=2),
+    tracking=TrackingConfig(every=1, samples_every=0),
+)
+
+
+def train(folder: Path) -> None:
+    for _ in Run(Training(CONFIG), folder):
+        pass
+
+
+def main(folder: Path, seed: int, kills: int) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
+    rng, killed = random.Random(seed), 0
+    while True:
+        child = os.fork()
+        if child == 0:
+            train(folder)
+            os._exit(0)
+        if killed < kills:
+            time.sleep(rng.uniform(0.05, 0.4))
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        killed += os.WIFSIGNALED(status)
+        if os.WIFEXITED(status):
+            assert os.WEXITSTATUS(status) == 0
+            if killed >= kills:
+                break
+    print(killed)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
