@@ -10,7 +10,7 @@ from fpdm.checkpoints import DIGITS
 from fpdm.data import digits
 from fpdm.evaluation import DigitClassifier, frechet_distance
 from fpdm.training import load_config
-from fpdm.training.config import structure_config
+from fpdm.training.reading import structure_config
 
 
 @pytest.fixture(scope="module")

