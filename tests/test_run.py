@@ -23,6 +23,7 @@ from fpdm.training.config import (
     EngineConfig,
     FPDiTConfig,
     GuardsConfig,
+    ImageFolderData,
     TrackingConfig,
 )
 from fpdm.training.run import CHECKPOINTS
@@ -334,3 +335,48 @@ def test_two_processes_train_like_one(sharding, tmp_path):
     assert logs[0][0]["gradient_norm"] == pytest.approx(logs[1][0]["gradient_norm"], rel=1e-6)
     assert logs[0][0]["loss"] == pytest.approx(logs[1][0]["loss"], rel=1e-6)
     assert logs[0][-1]["loss"] == pytest.approx(logs[1][-1]["loss"], rel=1e-3)
+
+
+def test_a_folder_of_coloured_pictures_trains_and_samples_with_labels(tmp_path):
+    from PIL import Image
+
+    import fpdm
+
+    rng = random.Random(0)
+    for name, colour in (("blue", 2), ("green", 1), ("red", 0)):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for index in range(100):
+            shade = [rng.randrange(60) for _ in range(3)]
+            shade[colour] += 180
+            picture = Image.new("RGB", (rng.randrange(32, 70), rng.randrange(32, 70)), tuple(shade))
+            picture.save(tmp_path / "pictures" / name / f"{index}.png")
+    sizes = config(
+        steps=3,
+        data=ImageFolderData(str(tmp_path / "pictures"), size=32),
+        model=attrs.evolve(TINY, patch_size=8),
+        engine=EngineConfig(workers=1),
+    )
+    finish(tmp_path / "run", sizes)
+    pipe = fpdm.FPDMPipeline.from_pretrained(tmp_path / "run")
+    pipe.set_progress_bar_config(disable=True)
+    assert pipe.labels == {"blue": 0, "green": 1, "red": 2}
+    images = pipe(["red", 2], budget=12).images
+    assert [(image.mode, image.size) for image in images] == [("RGB", (32, 32))] * 2
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+def test_counts_drawn_at_random_compile_nothing_anew(monkeypatch):
+    from torch._dynamo.testing import CompileCounter
+
+    counter = CompileCounter()
+    compile_module = torch.nn.Module.compile
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda module: compile_module(module, backend=counter)
+    )
+    steps = iter(Training(config(engine=EngineConfig(compile=True), steps=30)))
+    counts = {(next(steps).no_grad_evals, next(steps).grad_evals) for _ in range(4)}
+    compiled = counter.frame_count
+    assert compiled > 0
+    counts |= {(step.no_grad_evals, step.grad_evals) for step in steps}
+    assert len(counts) > 10
+    assert counter.frame_count == compiled
