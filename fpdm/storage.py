@@ -8,6 +8,7 @@ the flush was left out.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -29,9 +30,9 @@ def written_file(target: Path, *, flushed: bool = True) -> Iterator[Path]:
             them; who leaves it out has to check, when it reads them, that they are whole.
     """
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{TEMPORARY}{target.name}-")
-    os.close(handle)
     beside = Path(name)
     try:
+        os.close(handle)
         beside.chmod(0o666 & ~_umask())
         yield beside
         if flushed:
@@ -91,6 +92,15 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _umask() -> int:

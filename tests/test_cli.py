@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from commands import run
 from PIL import Image
 
 import fpdm
@@ -15,17 +16,6 @@ TINY = [
     *("--set", "steps=3", "--set", "batch_size=4", "--set", "model.hidden_size=8"),
     *("--set", "model.num_heads=2", "--set", "model.patch_size=4"),
 ]
-
-
-def run(capsys, *tokens: object) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command."""
-    code = 0
-    try:
-        main([str(token) for token in tokens])
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def size(picture) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -22,7 +23,6 @@ from toys import tiny
 
 import fpdm
 from fpdm.archive import archive
-from fpdm.cli import main
 from fpdm.diffusion import Diffusion
 from fpdm.drawing import Task, deal, draw, generator_of
 from fpdm.errors import InvalidValueError, UnknownNameError
@@ -60,17 +60,6 @@ def names(count: int) -> list[str]:
 
 def levels(folder: Path) -> np.ndarray:
     return np.stack([np.asarray(Image.open(path), int) for path in sorted(folder.glob("*.png"))])
-
-
-def run(capsys, *tokens: object) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command."""
-    code = 0
-    try:
-        main([str(token) for token in tokens])
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from commands import run
 from hypothesis import given
 from hypothesis import strategies as st
 from pictures import encoded, image_folder, refused, save, tiny_vae
 from safetensors.torch import load_file
 
-from fpdm.cli import main
-from fpdm.cli.files import load_vae
+from fpdm.autoencoder import load_vae
 from fpdm.data import ImageFolder, Latents, encode
 from fpdm.data.encoder import Encoder
 from fpdm.data.listing import list_images
@@ -390,17 +390,6 @@ def test_a_vae_of_other_channels_is_refused(images, tmp_path):
 # the program
 
 
-def run(capsys, *tokens: object) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command."""
-    code = 0
-    try:
-        main([str(token) for token in tokens])
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
 SIZES = ("--image-size", 8, "--batch-size", 2, "--shard-size", 5, "--workers", 0)
 
 
@@ -432,7 +421,7 @@ def test_the_command_has_help_with_examples(capsys):
 @pytest.mark.parametrize(
     ("source", "options", "said"),
     [
-        ("images", ("--vae", "no-such-vae"), "--vae no-such-vae cannot be loaded"),
+        ("images", ("--vae", "no-such-vae"), "The VAE no-such-vae cannot be loaded"),
         ("images", (), "--vae"),
         ("images", ("--vae", "vae", "--store", "all"), "store='all': must be one of"),
         ("images", ("--vae", "vae", "--image-size", "big"), "big"),

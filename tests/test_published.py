@@ -362,7 +362,7 @@ def test_odd_tensors_are_named(odd, tmp_path):
         (["--num-classes", 9], "has 4 rows: must be 9 for num_classes=9, or one more"),
         (["--weights", "best"], "weights='best': must be one of ema, model"),
         (["--prediction", "noise"], "prediction='noise': must be one of"),
-        (["--vae", "no/such/vae"], "--vae no/such/vae cannot be loaded"),
+        (["--vae", "no/such/vae"], "The VAE no/such/vae cannot be loaded"),
         (["--id2label", "model.pt"], "cannot be read as JSON"),
         (["--id2label", "absent.json"], "absent.json"),
     ],

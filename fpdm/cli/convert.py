@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from fpdm.autoencoder import load_vae
 from fpdm.cli import console
 from fpdm.cli.components import Whole
-from fpdm.cli.files import check_new_folder, load_vae
+from fpdm.cli.files import check_new_folder
 from fpdm.errors import InvalidValueError
 
 EXAMPLES = (

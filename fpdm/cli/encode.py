@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from fpdm.autoencoder import load_vae
 from fpdm.cli import console
 from fpdm.cli.components import Whole
-from fpdm.cli.files import load_vae
 
 if TYPE_CHECKING:
     from fpdm.data import EncodedShard, Latents

@@ -57,20 +57,3 @@ def load_pipeline(folder: Path | None) -> Any:
     except Exception as error:  # a damaged file fails in many ways
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InvalidValueError(f"--model {folder} cannot be loaded: {reason[0]}") from error
-
-
-def load_vae(name: str) -> Any:
-    """Load an `AutoencoderKL` from a folder or by its hub name.
-
-    Raises:
-        InvalidValueError: it cannot be loaded.
-    """
-    from diffusers import AutoencoderKL
-    from diffusers.utils import logging
-
-    logging.disable_progress_bar()
-    try:
-        return AutoencoderKL.from_pretrained(name)
-    except Exception as error:  # of a hub, a network or a file
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InvalidValueError(f"--vae {name} cannot be loaded: {reason[0]}") from error

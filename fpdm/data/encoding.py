@@ -17,10 +17,11 @@ from fpdm.data.index import INDEX, LatentsIndex, ShardEntry, read_index
 from fpdm.data.listing import Listing
 from fpdm.data.plan import Plan
 from fpdm.data.records import write_record
-from fpdm.data.shards import Header, read_header, sha256, shard_name, write_shard
+from fpdm.data.shards import Header, read_header, shard_name, write_shard
 from fpdm.data.target import is_complete, prepare_target
 from fpdm.errors import InvalidValueError
 from fpdm.processes import processes, wait
+from fpdm.storage import sha256
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL

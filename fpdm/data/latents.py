@@ -17,8 +17,9 @@ from fpdm.data.moments import draw_latent
 from fpdm.data.open_shards import OpenShards
 from fpdm.data.paths import existing_folder
 from fpdm.data.samples import coin, samples
-from fpdm.data.shards import DAMAGED, read_header, sha256
+from fpdm.data.shards import DAMAGED, read_header
 from fpdm.errors import InvalidValueError
+from fpdm.storage import sha256
 
 
 class Latents(Dataset):

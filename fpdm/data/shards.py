@@ -7,7 +7,6 @@ the variance. The files that could not be read stand in the header.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -117,15 +116,6 @@ def read_header(path: Path, layout: Layout) -> Header:
             f"{path} holds {_written(found)}: must hold {_written(layout.shapes(count))}."
         )
     return Header(count, unreadable)
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _written(shapes: Mapping[str, tuple[str, tuple[int, ...]]]) -> str:

@@ -7,10 +7,9 @@ every file, is what makes it whole.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from fpdm.errors import InvalidValueError, TrainingWarning
 MANIFEST = "manifest.json"
 FORMAT = 1
 DIGITS = 7
-CHUNK = 2**20
 
 
 @frozen
@@ -51,7 +49,7 @@ class Checkpoints:
             files = {
                 path.relative_to(beside).as_posix(): {
                     "bytes": path.stat().st_size,
-                    "sha256": sha256(path),
+                    "sha256": storage.sha256(path),
                 }
                 for path in sorted(beside.rglob("*"))
                 if path.is_file()
@@ -116,23 +114,9 @@ def check(path: Path) -> int:
         file = path / name
         if not file.is_file():
             raise InvalidValueError(f"{path} is not whole: {name} is missing.")
-        if file.stat().st_size != size or sha256(file) != digest:
+        if file.stat().st_size != size or storage.sha256(file) != digest:
             raise InvalidValueError(f"{path} is not whole: {name} is not as it was written.")
     return step
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file."""
-    digest = hashlib.sha256()
-    for chunk in _chunks(path):
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
 
 
 def read_json(path: Path) -> Any:

@@ -31,7 +31,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from fpdm.errors import InvalidValueError
 from fpdm.training.checkpoints import read_json
 from fpdm.training.loop import Training
-from fpdm.training.reading import unstructure_config
+from fpdm.training.reading import flatten, unstructure_config
 
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 MODEL, OPTIMIZER, RANDOM = "model.safetensors", "optimizer.safetensors", "random.safetensors"
@@ -135,8 +135,8 @@ def refuse_another(
     training: Training, state: Mapping[str, Any], folder: Path, *, data: bool = True
 ) -> None:
     """Raise `InvalidValueError` if a saved state is of another training, or of other `data`."""
-    now = _flat(unstructure_config(training.config))
-    then = _flat(state.get("config", {}))
+    now = flatten(unstructure_config(training.config))
+    then = flatten(state.get("config", {}))
     free = [*FREE, *(["steps"] if training.config.optimizer.final_learning_rate == 1 else [])]
     differing = [
         f"{key} ({_said(then, key)} there, {_said(now, key)} here)"
@@ -153,17 +153,6 @@ def refuse_another(
         raise InvalidValueError(
             f"{folder} is of other data: {state.get('data')} there, {found} here."
         )
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, with dots in the keys."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _said(flat: Mapping[str, Any], key: str) -> str:

@@ -13,7 +13,7 @@ from fpdm import storage
 from fpdm.errors import InvalidValueError, MissingDependencyError
 from fpdm.training.config import TrainConfig
 from fpdm.training.loop import Progress
-from fpdm.training.reading import unstructure_config
+from fpdm.training.reading import flatten, unstructure_config
 
 LOG = "log.jsonl"
 
@@ -84,7 +84,9 @@ def start_trackers(accelerator: Accelerator, config: TrainConfig, folder: Path) 
     accelerator.project_configuration.set_directories(str(folder))
     accelerator.project_configuration.logging_dir = str(folder)
     try:
-        accelerator.init_trackers("fpdm", config=_flat(unstructure_config(config)))
+        said = flatten(unstructure_config(config))
+        plain = {k: v if isinstance(v, (int, float)) else str(v) for k, v in said.items()}
+        accelerator.init_trackers("fpdm", config=plain)
     except Exception as error:  # of many libraries
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InvalidValueError(f"tracking.trackers={wanted}: does not start: {reason}") from error
@@ -93,13 +95,3 @@ def start_trackers(accelerator: Accelerator, config: TrainConfig, folder: Path) 
 def figures(progress: Progress) -> dict[str, Any]:
     """What is written down of a step."""
     return attrs.asdict(progress)
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, (int, float)) else str(value)
-    return flat

@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+from fpdm.autoencoder import load_vae
 from fpdm.data import LatentSpace
-from fpdm.errors import TrainingWarning
+from fpdm.errors import InvalidValueError, TrainingWarning
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
@@ -20,15 +21,11 @@ def find_vae(space: LatentSpace | None) -> AutoencoderKL | None:
     """
     if space is None or space.vae is None:
         return None
-    from diffusers import AutoencoderKL
-
     try:
-        return AutoencoderKL.from_pretrained(space.vae)
-    except Exception as error:  # of a hub, a network or a file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return load_vae(space.vae)
+    except InvalidValueError as error:
         warnings.warn(
-            f"the VAE {space.vae} of the latents cannot be loaded ({reason}); the training draws "
-            f"latents, and no pictures of samples.",
+            f"{error} The training draws latents, and no pictures of samples.",
             TrainingWarning,
             stacklevel=3,
         )
