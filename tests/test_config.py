@@ -3,10 +3,12 @@
 import contextlib
 import copy
 import itertools
+import random
 
 import pytest
 import tomllib
-from hypothesis import given, settings
+from commands import run
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fpdm.errors import InvalidValueError
@@ -66,6 +68,20 @@ def test_a_damaged_file_is_one_sentence_or_still_a_configuration(noise, at, tmp_
     path.write_bytes(content[:at] + noise + content[at + len(noise) :])
     with contextlib.suppress(InvalidValueError):  # and no other error
         load_config(path)
+
+
+@given(path=st.sampled_from(paths(DEFAULT)), seed=st.integers(0, 2**32))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+def test_the_program_ends_with_one_line_and_writes_nothing(path, seed, tmp_path_factory, capsys):
+    folder = tmp_path_factory.mktemp("program")
+    text = "[" + ".".join(path[:-1]) + "]\n" if path[:-1] else ""
+    wrong = random.Random(seed).choice(["[1]", "''", "-1", "nan", "{ nonsense = 1 }", "=", "1 2"])
+    (folder / "wrong.toml").write_text(f"{text}{path[-1]} = {wrong}\n")
+    code, _, error = run(capsys, "train", folder / "wrong.toml", "--out", folder / "out")
+    assert code == 2
+    assert len(error.strip().splitlines()) == 1
+    assert "Traceback" not in error
+    assert [found.name for found in folder.iterdir()] == ["wrong.toml"]
 
 
 @pytest.mark.parametrize(

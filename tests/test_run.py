@@ -6,18 +6,26 @@ import random
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
 import attrs
 import killed
 import pytest
+import shared
 import torch
 from safetensors.torch import load_file
 
 from fpdm.data import LabelledImages
-from fpdm.errors import InvalidValueError, TrainingError, TrainingWarning
+from fpdm.errors import (
+    InvalidValueError,
+    MissingDependencyError,
+    TrainingError,
+    TrainingWarning,
+)
 from fpdm.training import Run, TrainConfig, Training
+from fpdm.training.checkpoints import Checkpoints
 from fpdm.training.config import (
     CheckpointsConfig,
     EngineConfig,
@@ -308,6 +316,26 @@ def test_engines_train(engine, tmp_path):
     assert all(value.dtype == torch.float32 for value in load_file(tmp_path / WEIGHTS).values())
 
 
+def test_two_processes_have_the_gradients_of_one(tmp_path):
+    found = {}
+    for name, processes, sharding in (("one", 1, "none"), ("ddp", 2, "none"), ("fsdp", 2, "fsdp")):
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        command = [sys.executable, *(launcher if processes > 1 else []), shared.__file__]
+        file = tmp_path / f"{name}.safetensors"
+        subprocess.run(
+            [*command, str(file), sharding],
+            check=True,
+            capture_output=True,
+            timeout=120,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        found[name] = load_file(file)
+    for key, one in found["one"].items():
+        assert one.norm() > 0, key
+        for together in ("ddp", "fsdp"):
+            assert (found[together][key] - one).norm() <= 1e-6 * one.norm(), (together, key)
+
+
 @pytest.mark.parametrize("sharding", ["none", "fsdp"])
 def test_two_processes_train_like_one(sharding, tmp_path):
     settings = ["--set", "steps=200", "--set", "batch_size=8", "--set", "model.hidden_size=8"]
@@ -380,3 +408,47 @@ def test_counts_drawn_at_random_compile_nothing_anew(monkeypatch):
     counts |= {(step.no_grad_evals, step.grad_evals) for step in steps}
     assert len(counts) > 10
     assert counter.frame_count == compiled
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_the_program_ends_as_it_was_asked_and_goes_on(number, code, tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "fpdm", "train", "digits", "--out", str(out), "--resume"]
+    command += ["--set", "steps=100000", "--set", "batch_size=4", "--set", "model.hidden_size=8"]
+    command += ["--set", "model.num_heads=2", "--set", "model.patch_size=4"]
+    command += ["--set", "tracking.every=1", "--set", "tracking.samples_every=0"]
+    resumed = 0
+    for _ in range(2):
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as program:
+            while len(read_log(out / LOG)) < resumed + 3:
+                assert program.poll() is None, program.stderr.read()
+                time.sleep(0.05)
+            program.send_signal(number)
+            said = program.stderr.read()
+        assert program.returncode == code
+        assert "Go on with: --resume" in said
+        assert f"going on from step {resumed}" in said or not resumed
+        resumed = max(Checkpoints(out / CHECKPOINTS).steps())
+        assert resumed >= 3
+
+
+def test_a_tracker_is_given_what_the_log_is(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tracking = TrackingConfig(
+        every=1, trackers=["tensorboard"], samples_every=6, samples_budget=6, samples=4
+    )
+    finish(tmp_path, config(tracking=tracking))
+    events = EventAccumulator(str(tmp_path / "fpdm"))
+    events.Reload()
+    log = read_log(tmp_path / LOG)
+    seen = [event.value for event in events.Scalars("loss")]
+    assert seen == pytest.approx([line["loss"] for line in log])
+    assert {"residual", "residual_before", "grad_evals"} <= set(events.Tags()["scalars"])
+    assert events.Tags()["images"] == ["samples"]
+
+
+def test_a_tracker_that_is_not_installed_is_named(tmp_path):
+    wanted = config(tracking=TrackingConfig(trackers=["clearml"]))
+    with pytest.raises(MissingDependencyError, match="clearml is not installed: pip install"):
+        Run(Training(wanted), tmp_path)

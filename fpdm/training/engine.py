@@ -45,7 +45,6 @@ def start_engine(config: TrainConfig) -> Accelerator:
     accelerator = Accelerator(
         cpu=not torch.accelerator.is_available(),
         mixed_precision=mixed,
-        log_with=config.tracking.trackers or None,
         kwargs_handlers=[
             DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
         ],

@@ -20,7 +20,7 @@ from fpdm.training.reading import unstructure_config
 from fpdm.training.samples import draw_samples
 from fpdm.training.signals import EXIT_CODES, Signals, Stopped
 from fpdm.training.state import Captured, refuse_another, restore
-from fpdm.training.tracking import LOG, Log, figures, start_trackers
+from fpdm.training.tracking import LOG, Log, figures, log_picture, start_trackers
 
 CHECKPOINTS, CONFIG, ENVIRONMENT, SAMPLES = (
     *("checkpoints", "training.json", "environment.json", "samples"),
@@ -175,15 +175,6 @@ class Run:
             save_pipeline(pipe, self.folder)
         self.training.accelerator.wait_for_everyone()
         self.training.accelerator.end_training()
-
-
-def log_picture(accelerator: Any, picture: Any, step: int) -> None:
-    """Give a picture to the trackers that take pictures."""
-    import numpy as np
-
-    for tracker in accelerator.trackers:
-        if hasattr(tracker, "log_images"):
-            tracker.log_images({"samples": np.asarray(picture.convert("RGB"))[None]}, step=step)
 
 
 def save_pipeline(pipe: Any, folder: Path) -> None:

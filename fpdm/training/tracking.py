@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 from accelerate import Accelerator
+from accelerate.tracking import filter_trackers, get_available_trackers
+from PIL import Image
 
 from fpdm import storage
 from fpdm.errors import InvalidValueError, MissingDependencyError
@@ -73,16 +76,16 @@ def start_trackers(accelerator: Accelerator, config: TrainConfig, folder: Path) 
         InvalidValueError: one does not start.
     """
     wanted = config.tracking.trackers
-    found = {getattr(tracker, "value", tracker) for tracker in accelerator.log_with}
-    if missing := [name for name in wanted if name not in found]:
-        raise MissingDependencyError(
-            f"tracking.trackers: {', '.join(missing)} is not installed: pip install "
-            f"{' '.join(missing)}, or leave it out."
-        )
     if not wanted:
         return
+    there = {str(getattr(tracker, "value", tracker)) for tracker in get_available_trackers()}
+    if missing := ", ".join(name for name in wanted if name not in there):
+        raise MissingDependencyError(
+            f"tracking.trackers: {missing} is not installed: pip install {missing}, or leave it "
+            f"out."
+        )
     accelerator.project_configuration.set_directories(str(folder))
-    accelerator.project_configuration.logging_dir = str(folder)
+    accelerator.log_with = filter_trackers(wanted, str(folder))
     try:
         said = flatten(unstructure_config(config))
         plain = {k: v if isinstance(v, (int, float)) else str(v) for k, v in said.items()}
@@ -90,6 +93,15 @@ def start_trackers(accelerator: Accelerator, config: TrainConfig, folder: Path) 
     except Exception as error:  # of many libraries
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InvalidValueError(f"tracking.trackers={wanted}: does not start: {reason}") from error
+
+
+def log_picture(accelerator: Accelerator, picture: Image.Image, step: int) -> None:
+    """Give a picture to the trackers that take pictures."""
+    pixels = np.asarray(picture.convert("RGB"))[None]  # (1, H, W, 3)
+    for tracker in accelerator.trackers:
+        if hasattr(tracker, "log_images"):  # one of them asks in which order the dimensions are
+            order = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
+            tracker.log_images({"samples": pixels}, step=step, **order)
 
 
 def figures(progress: Progress) -> dict[str, Any]:
