@@ -96,15 +96,6 @@ def test_demo_prints_a_table_and_draws_a_picture(tmp_path, capsys):
     assert size(out)[1] > 12 * 40
 
 
-def test_plugins_lists_every_built_in(capsys):
-    code, printed, _ = run(capsys, "plugins")
-    assert code == 0
-    for kind, count in (("solver", 6), ("allocation", 4), ("init", 3), ("gradient", 5)):
-        rows = [line.split() for line in printed.splitlines() if line.split()[:1] == [kind]]
-        assert len(rows) == count
-        assert {tuple(row[3:]) for row in rows} == {("fpdm", fpdm.__version__)}
-
-
 @pytest.mark.parametrize("command", ["demo", "sample", "train", "encode", "convert", "plugins"])
 def test_help_has_examples(command, capsys):
     code, printed, _ = run(capsys, command, "--help")

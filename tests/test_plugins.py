@@ -9,6 +9,8 @@ from typing import ClassVar
 import attrs
 import pytest
 import torch
+from environments import Environment, wheel
+from strangers import POISON, STRANGERS, Stranger, offers
 
 import fpdm
 from fpdm import plugins
@@ -46,6 +48,10 @@ def plugin(**hooks) -> SimpleNamespace:
     return SimpleNamespace(**{name: fpdm.hookimpl(hook) for name, hook in hooks.items()})
 
 
+def names(loaded: PluginHost, kind: str) -> list[str]:
+    return [found.name for found in loaded.components(kind)]
+
+
 def own_entry_points() -> list[EntryPoint]:
     return list(importlib.metadata.entry_points(group="fpdm"))
 
@@ -80,33 +86,68 @@ def test_a_strangers_plugin_is_found_like_ours():
     assert "halfway" not in [found.name for found in host().components()]
 
 
-@pytest.mark.parametrize(
-    ("hooks", "reason"),
-    [
-        ({"fpdm_register_solvers": lambda: 1 / 0}, "ZeroDivisionError: division by zero"),
-        ({"fpdm_register_solvers": lambda: None}, "returned None: must be a list of classes"),
-        ({"fpdm_register_solvers": lambda: Halfway}, "must be a list of classes"),
-        ({"fpdm_register_solver": lambda: []}, "unknown hook 'fpdm_register_solver'"),
-    ],
-)
-def test_a_hook_that_fails_is_reported_by_name(monkeypatch, hooks, reason):
-    point = EntryPoint("broken", "broken_plugin", "fpdm")
-    monkeypatch.setattr(EntryPoint, "load", load_of({"broken": plugin(**hooks)}))
-    with pytest.warns(PluginWarning, match="'broken'"):
+@pytest.mark.parametrize("stranger", STRANGERS, ids=lambda stranger: stranger.name)
+def test_a_broken_plugin_is_named_with_its_reason_and_its_place(stranger, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / f"{stranger.module}.py"
+    file.write_text(stranger.source, encoding="utf-8")
+    point = EntryPoint(stranger.name, stranger.value, "fpdm")
+    with pytest.warns(PluginWarning, match=f"Plugin '{stranger.name}' failed: "):
         loaded = PluginHost([point, *own_entry_points()])
-    assert [failure.origin.plugin for failure in loaded.failures] == ["broken"]
-    assert reason in loaded.failures[0].reason
-    assert [found.name for found in loaded.components("solver")] == BUILT_INS["solver"]
+    (failure,) = loaded.failures
+    assert failure.origin == Origin(stranger.name, value=stranger.value)
+    assert stranger.reason in failure.reason
+    assert failure.reason.rstrip(".") in str(failure)
+    if stranger.line:
+        assert (failure.file, failure.line) == (file, stranger.number)
+        assert f"{file}, line {stranger.number}" in str(failure)
+    assert {kind: names(loaded, kind) for kind in BUILT_INS} == BUILT_INS
 
 
-def load_of(modules: dict[str, object]):
-    real = EntryPoint.load
-    return lambda point: modules[point.name] if point.name in modules else real(point)
+def test_an_interrupt_while_a_plugin_loads_comes_through(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "interrupted.py").write_text("raise KeyboardInterrupt\n", encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt):
+        PluginHost([EntryPoint("interrupted", "interrupted", "fpdm")])
+
+
+def test_the_second_of_two_strangers_with_one_name_is_told_of_the_first():
+    fresh = PluginHost([])
+    for package in ("first", "second"):
+        cls = type("Mine", (Halfway,), {"name": "shared"})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PluginWarning)
+            fresh.register(
+                plugin(fpdm_register_solvers=lambda cls=cls: [cls]), Origin(package, package)
+            )
+    (failure,) = fresh.failures
+    assert failure.origin.package == "second"
+    assert "'shared' is already registered by plugin 'first' of first" in failure.reason
+
+
+def test_one_module_under_two_names_is_registered_once():
+    fresh, mine = PluginHost([]), plugin(fpdm_register_solvers=lambda: [Halfway])
+    fresh.register(mine, Origin("mine"))
+    with pytest.raises(PluginError, match="registered already, as 'mine'"):
+        fresh.register(mine, Origin("again"))
+    with pytest.raises(PluginError, match="another plugin of this name"):
+        fresh.register(plugin(), Origin("mine"))
+    assert names(fresh, "solver") == ["halfway"]
+
+
+def test_a_hook_of_another_version_may_be_optional():
+    fresh = PluginHost([])
+    mine = SimpleNamespace(
+        later=fpdm.hookimpl(specname="fpdm_register_samplers", optionalhook=True)(lambda _: []),
+        now=fpdm.hookimpl(specname="fpdm_register_solvers")(lambda: [Halfway]),
+    )
+    fresh.register(mine, Origin("mine"))
+    assert names(fresh, "solver") == ["halfway"]
 
 
 def test_a_plugin_that_cannot_be_imported_leaves_the_others_alone():
     missing = EntryPoint("absent", "no_such_module_anywhere", "fpdm")
-    with pytest.warns(PluginWarning, match="'absent': ModuleNotFoundError"):
+    with pytest.warns(PluginWarning, match="'absent' failed: ModuleNotFoundError"):
         loaded = PluginHost([missing, missing, *own_entry_points()])
     assert len(loaded.failures) == 2
     assert len(loaded.components()) == 18
@@ -164,22 +205,58 @@ def test_a_hook_may_have_a_name_of_its_own_and_a_plugin_a_name_of_ours():
     assert fresh.get("solver", "halfway") is Halfway
 
 
-def test_a_plugin_that_exits_is_reported(monkeypatch):
-    def leave():
-        raise SystemExit(3)
-
-    point = EntryPoint("leaver", "leaver", "fpdm")
-    monkeypatch.setattr(
-        EntryPoint, "load", load_of({"leaver": plugin(fpdm_register_solvers=leave)})
-    )
-    with pytest.warns(PluginWarning, match="SystemExit"):
-        assert len(PluginHost([point, *own_entry_points()]).components()) == 18
-
-
 def test_a_plain_function_without_the_marker_is_no_hook():
     fresh = PluginHost([])
     fresh.register(SimpleNamespace(fpdm_register_solvers=lambda: [Halfway]), Origin("mine"))
     assert fresh.components() == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "gone"),
+    [
+        ("gradients", ["gradients"]),
+        (" inits , ,gradients,", ["gradients", "inits"]),
+        ("gradients,gradients", ["gradients"]),
+        ("fpdm", ["allocations", "gradients", "inits", "solvers"]),
+        ("FPDM,solvers", ["allocations", "gradients", "inits", "solvers"]),
+        (" , ", []),
+    ],
+)
+def test_what_is_disabled_is_not_loaded(monkeypatch, variable, gone):
+    monkeypatch.setenv("FPDM_DISABLE_PLUGINS", variable)
+    left = PluginHost()
+    assert sorted(origin.plugin for origin in left.disabled) == gone
+    assert {origin.package for origin in left.disabled} <= {"fpdm"}
+    for kind, built_in in BUILT_INS.items():
+        assert names(left, kind) == ([] if f"{kind}s" in gone else built_in)
+    assert left.failures == []
+
+
+def test_what_is_disabled_is_never_imported(monkeypatch):
+    loaded = []
+    real = EntryPoint.load
+    monkeypatch.setattr(EntryPoint, "load", lambda at: loaded.append(at.name) or real(at))
+    monkeypatch.setenv("FPDM_DISABLE_PLUGINS", "inits,solvers")
+    PluginHost()
+    assert sorted(loaded) == ["allocations", "gradients"]
+
+
+def test_a_look_up_says_what_is_disabled(monkeypatch):
+    monkeypatch.setenv("FPDM_DISABLE_PLUGINS", "gradients")
+    with pytest.raises(
+        UnknownNameError, match="Disabled by FPDM_DISABLE_PLUGINS: 'gradients' of fpdm 0"
+    ):
+        PluginHost().create("gradient", "sjfb")
+
+
+def test_to_disable_what_there_is_not_is_a_warning(monkeypatch):
+    monkeypatch.setenv("FPDM_DISABLE_PLUGINS", "gradient")
+    with pytest.warns(PluginWarning, match="named 'gradient'. Did you mean 'gradients'") as caught:
+        left = PluginHost()
+    for name in ("allocations", "gradients", "inits", "solvers", "fpdm"):
+        assert name in str(caught[0].message)
+    assert left.disabled == []
+    assert {kind: names(left, kind) for kind in BUILT_INS} == BUILT_INS
 
 
 @pytest.mark.parametrize("kind", BUILT_INS)
@@ -217,3 +294,171 @@ def test_the_installed_plugins_are_loaded_once_and_without_a_warning():
         warnings.simplefilter("error")
         assert host() is host()
     assert plugins.KINDS.keys() == BUILT_INS.keys()
+
+
+def stranger_registers(tmp_path, monkeypatch, module: str, source: str) -> PluginHost:
+    """A host with the plugin of a stranger, a module that an entry point names."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"{module}.py").write_text(source, encoding="utf-8")
+    return PluginHost([EntryPoint("stranger", module, "fpdm"), *own_entry_points()])
+
+
+def test_fpdm_register_solvers(tmp_path, monkeypatch):
+    source = """
+from fpdm import hookimpl
+from fpdm.iteration import IterativeSolver
+
+class Mine(IterativeSolver):
+    name = "mine"
+
+    def start(self, z0):
+        return None
+
+    def advance(self, z, image, state):
+        return image, state
+
+@hookimpl
+def fpdm_register_solvers():
+    return [Mine]
+"""
+    loaded = stranger_registers(tmp_path, monkeypatch, "stranger_solver", source)
+    assert names(loaded, "solver") == [*BUILT_INS["solver"], "mine"]
+    found = loaded.create("solver", "mine").solve(torch.cos, torch.zeros(2), evals=50)
+    assert found.value.tolist() == pytest.approx([0.739085] * 2, abs=1e-5)
+
+
+def test_fpdm_register_allocations(tmp_path, monkeypatch):
+    source = """
+from fpdm import hookimpl
+from fpdm.allocator import WeightedAllocation
+
+class Mine(WeightedAllocation):
+    name = "mine"
+
+    def weights(self, steps):
+        return [0] * (steps - 1) + [1]
+
+@hookimpl
+def fpdm_register_allocations():
+    return [Mine]
+"""
+    loaded = stranger_registers(tmp_path, monkeypatch, "stranger_allocation", source)
+    assert names(loaded, "allocation") == [*BUILT_INS["allocation"], "mine"]
+    assert loaded.create("allocation", "mine").plan(budget=9, steps=3) == (1, 1, 7)
+
+
+def test_fpdm_register_inits(tmp_path, monkeypatch):
+    source = """
+from fpdm import InitStrategy, hookimpl
+
+class Mine(InitStrategy):
+    name = "mine"
+
+    def initial(self, features, history):
+        return features * 0
+
+@hookimpl
+def fpdm_register_inits():
+    return [Mine]
+"""
+    loaded = stranger_registers(tmp_path, monkeypatch, "stranger_init", source)
+    assert names(loaded, "init") == [*BUILT_INS["init"], "mine"]
+    assert loaded.create("init", "mine").initial(torch.ones(2, 3), []).sum() == 0
+
+
+def test_fpdm_register_gradients(tmp_path, monkeypatch):
+    source = """
+from fpdm import GradientEstimator, hookimpl
+
+class Mine(GradientEstimator):
+    name = "mine"
+
+    def solve(self, f, z0, solver, generator=None):
+        return solver.solve(f, z0, evals=3)
+
+@hookimpl
+def fpdm_register_gradients():
+    return [Mine]
+"""
+    loaded = stranger_registers(tmp_path, monkeypatch, "stranger_gradient", source)
+    assert names(loaded, "gradient") == [*BUILT_INS["gradient"], "mine"]
+    start = torch.ones(1, requires_grad=True)
+    found = loaded.create("gradient", "mine").solve(torch.cos, start, fpdm.solver("naive"))
+    assert found.value.requires_grad
+
+
+def test_every_hook_has_a_test_of_its_own():
+    hooks = {name for name in vars(fpdm.hookspecs) if name.startswith("fpdm_register")}
+    assert hooks == {kind.hook for kind in plugins.KINDS.values()}
+    assert hooks == {
+        name.removeprefix("test_") for name in globals() if name.startswith("test_fpdm")
+    }
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory) -> Environment:
+    """An environment with all the broken plugins at once, and three good ones among them."""
+    folder = tmp_path_factory.mktemp("crowded")
+    made, wheels = Environment.make(folder / "environment"), folder / "wheels"
+    wheels.mkdir()
+    twins = [
+        Stranger(f"twin-{n}", offers(f"class Mine(Halfway):\n    name = 'twin-{n}'"), "")
+        for n in (1, 2)
+    ]
+    twin_wheels = [
+        wheel(wheels, t.name, {f"{t.module}.py": t.source}, points={"twin": t.module})
+        for t in twins
+    ]
+    rival = Stranger("very-late", offers("class Mine(Halfway):\n    name = 'twin-1'"), "")
+    made.install(*[each.wheel(wheels) for each in [*STRANGERS, POISON, rival]], *twin_wheels)
+    return made
+
+
+def test_broken_distributions_leave_the_others_alone(crowded):
+    told = crowded.plugins()
+    ours = [found for found in told["components"] if found["package"] == "fpdm"]
+    found = {kind: [each["name"] for each in ours if each["kind"] == kind] for kind in BUILT_INS}
+    assert found == BUILT_INS
+    failures = {failure["package"]: failure for failure in told["failures"]}
+    for stranger in [*STRANGERS, POISON]:
+        failure = failures[stranger.name]
+        assert stranger.reason in failure["reason"]
+        assert (failure["plugin"], failure["version"]) == (stranger.name, "1.0")
+        assert failure["value"] == stranger.value
+        if stranger.line:
+            assert failure["file"] == str(crowded.packages / f"{stranger.module}.py")
+            assert failure["line"] == stranger.number
+    assert failures.keys() - {each.name for each in [*STRANGERS, POISON]} == {"very-late"}
+    assert (
+        "'twin-1' is already registered by plugin 'twin' of twin-1"
+        in failures["very-late"]["reason"]
+    )
+    twins = [found for found in told["components"] if found["plugin"] == "twin"]
+    assert {(each["name"], each["package"]) for each in twins} == {
+        (f"twin-{n}", f"twin-{n}") for n in (1, 2)
+    }
+
+
+def test_the_library_works_beside_broken_distributions(crowded):
+    code = """
+import warnings
+import fpdm
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    solver = fpdm.solver("anderson", memory=3)
+for spec in ("naive", {"name": "naive"}):
+    assert fpdm.plugins.resolve("solver", spec) == fpdm.solver("naive")
+assert fpdm.plugins.resolve("solver", solver) is solver
+print(len(told), solver.solve(lambda z: z / 2, fpdm.batch.torch.ones(1), evals=8).evals)
+"""
+    done = crowded.run("-c", code)
+    assert done.code == 0, done.error
+    assert done.output.split() == [str(len(STRANGERS) + 2), "8"]
+
+
+def test_what_is_disabled_in_a_crowd_is_neither_loaded_nor_warned_of(crowded):
+    variable = ",".join(each.name for each in [*STRANGERS, POISON]) + ",twin,Very_Late"
+    told = crowded.plugins(FPDM_DISABLE_PLUGINS=variable)
+    assert told["failures"] == []
+    assert {found["package"] for found in told["components"]} == {"fpdm"}
+    assert len(told["disabled"]) == len(STRANGERS) + 4

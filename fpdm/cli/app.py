@@ -10,7 +10,8 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 import fpdm
-from fpdm.cli import console, convert, demo, encode, plugins, sample, train
+from fpdm.cli import console, convert, demo, encode, new_plugin, plugins, sample, train
+from fpdm.cli.examples import epilogue
 from fpdm.errors import FPDMError
 
 HELP = """Fixed point diffusion models under a budget of block passes.
@@ -31,9 +32,10 @@ for command, examples in (
     (train.train, train.EXAMPLES),
     (encode.encode, encode.EXAMPLES),
     (convert.convert, convert.EXAMPLES),
-    (plugins.plugins, plugins.EXAMPLES),
+    (new_plugin.new_plugin, new_plugin.EXAMPLES),
 ):
-    app.command(command, help_epilogue="\n".join(["**Examples**", "```", *examples, "```"]))
+    app.command(command, help_epilogue=epilogue(examples))
+app.command(plugins.app)
 
 
 def main(tokens: Iterable[str] | None = None) -> None:

@@ -23,6 +23,13 @@ Whole = Annotated[int, Parameter(converter=_whole)]
 def component(kind: str, text: str | None) -> Any:
     """Read `name` or `name:option=value,option=value`, such as `anderson:memory=3`.
 
+    Args:
+        kind: `solver`, `allocation`, `init` or `gradient`.
+        text: as it was written; None for none.
+
+    Returns:
+        The component; None for none.
+
     Raises:
         InvalidValueError: the text is not written like that, or an option's value is not allowed.
         UnknownNameError: there is no such component or option.

@@ -13,7 +13,13 @@ WIDTH_WITHOUT_TERMINAL = 160
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; columns that hold only numbers are aligned to the right."""
+    """Print a table; columns that hold only numbers are aligned to the right.
+
+    Args:
+        title: what stands above it.
+        columns: their headings.
+        rows: a text for each column.
+    """
     cells = [list(row) for row in rows]
     built = Table(
         title=title,
@@ -32,19 +38,31 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 
 def say(message: str) -> None:
-    """Print a line of the result."""
+    """Print a line of the result.
+
+    Args:
+        message: the line.
+    """
     _console().print(escape(message), highlight=False, soft_wrap=True)
 
 
 def note(message: str) -> None:
-    """Print a remark that is no part of the result."""
+    """Print a remark that is no part of the result.
+
+    Args:
+        message: the remark.
+    """
     _console(stderr=True).print(
         f"[yellow]fpdm:[/] {escape(message)}", highlight=False, soft_wrap=True
     )
 
 
 def error(message: str) -> None:
-    """Print why the program ends early."""
+    """Print why the program ends early.
+
+    Args:
+        message: one sentence.
+    """
     _console(stderr=True).print(
         f"[bold red]fpdm:[/] {escape(message)}", highlight=False, soft_wrap=True
     )

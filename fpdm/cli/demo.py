@@ -23,7 +23,13 @@ EXAMPLES = ("fpdm demo", "fpdm demo --num 2000 --out demo.png")
 
 @frozen
 class Setting:
-    """A way to spend a budget."""
+    """A way to spend a budget.
+
+    Attributes:
+        label: what its row is called.
+        iterations: at each timestep.
+        init: where solves start.
+    """
 
     label: str
     iterations: int

@@ -9,7 +9,14 @@ from fpdm.errors import InvalidValueError
 
 
 def check_picture(out: Path) -> None:
-    """Raise `InvalidValueError` unless a PNG can be written to `out`."""
+    """Check that a PNG can be written to a path.
+
+    Args:
+        out: the path.
+
+    Raises:
+        InvalidValueError: it cannot.
+    """
     if out.suffix.lower() != ".png":
         raise InvalidValueError(f"--out {out}: must end in .png.")
     if out.is_dir():
@@ -19,7 +26,16 @@ def check_picture(out: Path) -> None:
 
 
 def check_new_folder(option: str, folder: Path, *, overwrite: bool) -> None:
-    """Raise `InvalidValueError` if `folder` holds something and may not be overwritten."""
+    """Check that a folder holds nothing, or may be overwritten.
+
+    Args:
+        option: what names the folder on the command line; empty for an argument.
+        folder: the folder.
+        overwrite: whether what it holds may go.
+
+    Raises:
+        InvalidValueError: it holds something and may not, or is a file.
+    """
     if not overwrite and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidValueError(
             f"{folder} already exists: choose another {option or 'folder'}, or add --overwrite."
@@ -30,6 +46,12 @@ def check_new_folder(option: str, folder: Path, *, overwrite: bool) -> None:
 
 def load_pipeline(folder: Path | None) -> Any:
     """Load a saved pipeline, or the one of the package.
+
+    Args:
+        folder: that `fpdm train` or `fpdm convert` wrote; None for the model of the package.
+
+    Returns:
+        The pipeline, on the CPU.
 
     Raises:
         InvalidValueError: the folder holds none, or it cannot be read.

@@ -2,40 +2,124 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+from typing import Annotated, Any, Literal
 
-from fpdm.cli import console
-from fpdm.errors import PluginWarning
+from cyclopts import App, Parameter
+
+from fpdm.cli import listing
+from fpdm.cli.documentation import print_documentation
+from fpdm.cli.examples import epilogue
+from fpdm.cli.options import REQUIRED, options, plain
+from fpdm.components import Component
+from fpdm.errors import PluginWarning, UnknownNameError, suggest
+from fpdm.failures import Failure
 from fpdm.plugins import host
+from fpdm.registry import PluginHost
 
-EXAMPLES = ("fpdm plugins",)
+EXAMPLES = (
+    "fpdm plugins",
+    "fpdm plugins show anderson",
+    "fpdm plugins --json",
+    "FPDM_DISABLE_PLUGINS=heavy-ball,my-package fpdm plugins",
+)
+SHOW_EXAMPLES = ("fpdm plugins show anderson", "fpdm plugins show anderson --kind solver")
+
+app = App(name="plugins", help_epilogue=epilogue(EXAMPLES))
 
 
-def plugins() -> None:
-    """List the solvers, allocations, inits and gradients that are installed, and what failed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PluginWarning)  # the second table says it all
-        loaded = host()
-    console.table(
-        "Components",
-        ("kind", "name", "class", "package", "version"),
-        (
-            (
-                found.kind,
-                found.name,
-                f"{found.cls.__module__}:{found.cls.__qualname__}",
-                found.origin.package,
-                found.origin.version,
-            )
-            for found in loaded.components()
-        ),
-    )
+@app.default
+def plugins(*, json_: Annotated[bool, Parameter(name=["--json"], negative=())] = False) -> None:
+    """List the components that are installed, and the plugins that failed or are disabled.
+
+    A component is given to other commands by its name, or as `name:option=value,option=value` with
+    the options that the list shows at their defaults. `FPDM_DISABLE_PLUGINS` names plugins, or
+    packages, that are not loaded, with commas between.
+
+    Args:
+        json_: print JSON and nothing else: `components`, `failures` and `disabled`.
+    """
+    loaded = _load()
+    if json_:
+        print(json.dumps(_tree(loaded), indent=2))
+        return
+    listing.print_components(loaded.components())
     if loaded.failures:
-        console.table(
-            "Failed",
-            ("plugin", "package", "version", "reason"),
-            (
-                (failed.origin.plugin, failed.origin.package, failed.origin.version, failed.reason)
-                for failed in loaded.failures
-            ),
+        listing.print_failures(loaded.failures)
+    if loaded.disabled:
+        listing.print_disabled(loaded.disabled)
+
+
+@app.command(help_epilogue=epilogue(SHOW_EXAMPLES))
+def show(
+    name: str, /, *, kind: Literal["solver", "allocation", "init", "gradient"] | None = None
+) -> None:
+    """Print the documentation of a component, with its options and how to use it.
+
+    Args:
+        name: of the component, as `fpdm plugins` lists it.
+        kind: which, where several kinds have a component of this name; all of them if not given.
+    """
+    loaded = _load()
+    found = [each for each in loaded.components(kind) if each.name == name]
+    if not found:
+        names = {each.name for each in loaded.components(kind)}
+        raise UnknownNameError(
+            f"No {kind or 'component'} is named {name!r}. {suggest(name, names)}{loaded.absent()}"
         )
+    for each in found:
+        print_documentation(each)
+
+
+def _load() -> PluginHost:
+    with warnings.catch_warnings():  # what failed is in a table; a name that fits nothing is not
+        warnings.filterwarnings("ignore", message="Plugin '", category=PluginWarning)
+        return host()
+
+
+def _tree(loaded: PluginHost) -> dict[str, Any]:
+    return {
+        "components": [_component(each) for each in loaded.components()],
+        "failures": [_failure(each) for each in loaded.failures],
+        "disabled": [
+            {
+                "plugin": each.plugin,
+                "package": each.package,
+                "version": each.version,
+                "value": each.value,
+            }
+            for each in loaded.disabled
+        ],
+    }
+
+
+def _component(found: Component) -> dict[str, Any]:
+    return {
+        "kind": found.kind,
+        "name": found.name,
+        "class": f"{found.cls.__module__}:{found.cls.__qualname__}",
+        "plugin": found.origin.plugin,
+        "package": found.origin.package,
+        "version": found.origin.version,
+        "file": None if found.file is None else str(found.file),
+        "options": {
+            option.name: {
+                **({} if option.default is REQUIRED else {"default": plain(option.default)}),
+                "description": option.description,
+            }
+            for option in options(found.cls)
+        },
+    }
+
+
+def _failure(failed: Failure) -> dict[str, Any]:
+    return {
+        "plugin": failed.origin.plugin,
+        "package": failed.origin.package,
+        "version": failed.origin.version,
+        "value": failed.origin.value,
+        "file": None if failed.file is None else str(failed.file),
+        "line": failed.line,
+        "reason": failed.reason,
+    }

@@ -148,7 +148,12 @@ RUN_COLUMNS = ("block\npasses", "timesteps", "iterations", "residual", "seconds"
 
 
 def run_summary(steps: list[Any], seconds: float) -> tuple[str, ...]:
-    """The cells of a run: block passes, timesteps, iterations, mean final residual, seconds."""
+    """The cells of a run: block passes, timesteps, iterations, mean final residual, seconds.
+
+    Args:
+        steps: the records of the run.
+        seconds: that it took.
+    """
     residuals = [step.residual.mean() for step in steps if step.residual is not None]
     residual = f"{torch.stack(residuals).mean():.4f}" if residuals else "–"
     return (

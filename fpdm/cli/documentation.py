@@ -1,0 +1,111 @@
+"""`fpdm plugins show`: what a component says of itself, and how it is used."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+
+from docstring_parser import Docstring, DocstringStyle, ParseError, parse
+from docstring_parser.google import DEFAULT_SECTIONS
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from fpdm.cli import console
+from fpdm.cli.listing import home, width
+from fpdm.cli.options import REQUIRED, Option, literal, options
+from fpdm.components import Component
+
+SECTION = re.compile(rf"^({'|'.join(each.title for each in DEFAULT_SECTIONS)}):[ \t]*$", re.M)
+"""The line that begins a section of a docstring."""
+
+REFERENCE = re.compile(r"\[([^]]+)\]\[[^]]*\]")
+"""A link to another page, of which there is none here."""
+
+
+def print_documentation(found: Component) -> None:
+    """Print where a component comes from, its docstring, its options, and how to use it.
+
+    Args:
+        found: the component.
+    """
+    terminal, given = Console(width=width()), options(found.cls)
+    terminal.print(Text(f"{found.kind} {found.name}", style="bold"))
+    terminal.print(_pairs(_facts(found)), Markdown(docstring(found.cls)), "")
+    if given:
+        rows = [
+            (each.name, each.type, _default(each), REFERENCE.sub(r"\1", each.description))
+            for each in given
+        ]
+        console.table("Options", ("option", "type", "default", "meaning"), rows)
+    terminal.print(_pairs(usage(found, given)))
+
+
+def docstring(cls: type) -> str:
+    """The docstring of a component as Markdown, without its options.
+
+    Args:
+        cls: the class that a plugin registered.
+    """
+    text = REFERENCE.sub(r"\1", inspect.getdoc(cls) or "It has no docstring.")
+    try:
+        sections = _sections(parse(text, style=DocstringStyle.GOOGLE))
+    except ParseError:  # a section that is written otherwise
+        return text
+    return "\n\n".join([SECTION.split(text)[0].rstrip(), *sections])
+
+
+def usage(found: Component, given: tuple[Option, ...]) -> Iterator[tuple[str, str]]:
+    """Where a component may be given, and how it is written there.
+
+    Args:
+        found: the component.
+        given: its options, the first of which serves as the example.
+
+    Yields:
+        A word for the place, and what is written there.
+    """
+    example = next((each for each in given if each.default is not REQUIRED), None)
+    option = "" if example is None else f"{example.name}={literal(example.default)}"
+    if found.kind == "gradient":
+        table = ", ".join(filter(None, (f'name="{found.name}"', option)))
+        yield "command", f"fpdm train --set 'model.gradient={{{table}}}'"
+    else:
+        written = f"{found.name}:{option}" if option else found.name
+        quoted = f"'{written}'" if '"' in written else written
+        yield "command", f"fpdm sample --{found.kind} {quoted}"
+    arguments = ", ".join(filter(None, (f'"{found.name}"', option)))
+    yield "Python", f"fpdm.{found.kind}({arguments})"
+
+
+def _pairs(rows: Iterable[tuple[str, str]]) -> Padding:
+    """Lines of a word and what belongs to it, with an empty line after them."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column()
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(name, Text(value))
+    return Padding(grid, (0, 0, 1, 1))
+
+
+def _facts(found: Component) -> Iterator[tuple[str, str]]:
+    yield "class", f"{found.cls.__module__}:{found.cls.__qualname__}"
+    yield "package", f"{found.origin.package} {found.origin.version}"
+    yield "plugin", found.origin.plugin
+    yield "file", "–" if found.file is None else home(found.file)
+
+
+def _sections(said: Docstring) -> Iterator[str]:
+    for title, entries in (
+        ("Raises", [f"- `{each.type_name}`: {each.description}" for each in said.raises]),
+        ("Examples", [f"```python\n{each.description}\n```" for each in said.examples]),
+    ):
+        if entries:
+            yield "\n".join([f"**{title}**", "", *entries])
+
+
+def _default(option: Option) -> str:
+    return "" if option.default is REQUIRED else literal(option.default)

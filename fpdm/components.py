@@ -1,0 +1,98 @@
+"""The values of the plugin system: kinds, components, and where a component comes from."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+from attrs import frozen
+
+from fpdm.interfaces import AllocationPolicy, FixedPointSolver, GradientEstimator, InitStrategy
+
+
+@frozen
+class Kind:
+    """One of the four kinds of component.
+
+    Attributes:
+        name: in the singular, `solver`.
+        interface: what a component of the kind implements.
+        hook: what registers it.
+    """
+
+    name: str
+    interface: type
+    hook: str
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("solver", FixedPointSolver, "fpdm_register_solvers"),
+        Kind("allocation", AllocationPolicy, "fpdm_register_allocations"),
+        Kind("init", InitStrategy, "fpdm_register_inits"),
+        Kind("gradient", GradientEstimator, "fpdm_register_gradients"),
+    )
+}
+HOOKS = tuple(kind.hook for kind in KINDS.values())
+
+
+@frozen
+class Origin:
+    """Where a component comes from: a plugin, and the distribution that ships it.
+
+    Attributes:
+        plugin: the name of the entry point.
+        package: the name of the distribution; empty for a plugin registered by hand.
+        version: of the distribution.
+        value: what the entry point names, such as `my_package.hooks`.
+    """
+
+    plugin: str
+    package: str = ""
+    version: str = ""
+    value: str = ""
+
+    @property
+    def module(self) -> str:
+        """The module that the entry point names."""
+        return self.value.partition(":")[0].strip()
+
+    def __str__(self) -> str:
+        package = f"{self.package} {self.version}".strip()
+        return f"{self.plugin!r}{f' of {package}' if package else ''}"
+
+
+@frozen
+class Component:
+    """A class that a plugin registered.
+
+    Attributes:
+        kind: of component, `solver`.
+        name: under which it is looked up.
+        cls: the class.
+        origin: where it comes from.
+    """
+
+    kind: str
+    name: str
+    cls: type
+    origin: Origin
+
+    @property
+    def file(self) -> Path | None:
+        """Where the class is written; None if that is in no file."""
+        return source_file(self.cls)
+
+
+def source_file(cls: object) -> Path | None:
+    """The file that a class is written in; None if there is none, or it is no class.
+
+    Args:
+        cls: what a plugin offered.
+    """
+    try:
+        found = inspect.getsourcefile(cls) if isinstance(cls, type) else None
+    except Exception:  # built in, made at a prompt, or with a metaclass that lies
+        return None
+    return Path(found) if found else None

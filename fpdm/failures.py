@@ -1,0 +1,96 @@
+"""What a plugin did wrong, and where: a value, so that everything else goes on."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+
+from attrs import frozen
+
+from fpdm.components import Origin
+from fpdm.errors import FPDMError
+
+LONGEST = 200  # characters of what a stranger wrote
+
+
+@frozen
+class Failure:
+    """A plugin, or one class of it, that was refused, and why.
+
+    Attributes:
+        origin: the plugin, with the entry point that names it.
+        reason: in one line.
+        file: where it went wrong, as far as that is known.
+        line: likewise.
+    """
+
+    origin: Origin
+    reason: str
+    file: Path | None = None
+    line: int | None = None
+
+    @classmethod
+    def of(cls, origin: Origin, error: BaseException) -> Failure:
+        """The failure that an exception is: its type, its message, and its line in the plugin.
+
+        Args:
+            origin: the plugin.
+            error: what it raised, or what was raised of it.
+        """
+        file, line = _place(origin, error)
+        return cls(origin, _reason(error), file, line)
+
+    def __str__(self) -> str:
+        line = "" if self.line is None else f", line {self.line}"
+        place = "" if self.file is None else f" ({self.file}{line})"
+        return f"Plugin {self.origin} failed: {self.reason.rstrip('.')}{place}."
+
+
+def shown(value: object) -> str:
+    """What a stranger made, in one line that is not too long, also where its `repr` raises.
+
+    Args:
+        value: anything.
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except Exception as error:
+        return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def module_file(module: str) -> Path | None:
+    """The file of a module that has been imported; None if it has not, or has none.
+
+    Args:
+        module: its name.
+    """
+    found = vars(sys.modules[module]).get("__file__") if module in sys.modules else None
+    return Path(found) if isinstance(found, str) else None
+
+
+def _reason(error: BaseException) -> str:
+    kind = type(error).__name__
+    if isinstance(error, SyntaxError):
+        return f"{kind}: {error.msg}"
+    try:
+        said = " ".join(str(error).split())
+    except Exception:
+        said = ""
+    if isinstance(error, FPDMError):
+        return said
+    return f"{kind}: {said}" if said else kind
+
+
+def _place(origin: Origin, error: BaseException) -> tuple[Path | None, int | None]:
+    """The innermost line of the plugin's own package that was running, or else its module."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return Path(error.filename), error.lineno
+    top = origin.module.partition(".")[0]
+    own = [
+        (Path(frame.f_code.co_filename), line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == top
+    ]
+    return own[-1] if own else (module_file(origin.module), None)

@@ -1,0 +1,214 @@
+"""Registering plugins: what each offers is checked, and kept or refused with a reason."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint
+from typing import Any, cast
+
+import pluggy
+
+from fpdm import hookspecs
+from fpdm.components import HOOKS, KINDS, Component, Kind, Origin, source_file
+from fpdm.discovery import GROUP, VARIABLE, Found, installed, ours_first
+from fpdm.errors import InvalidValueError, PluginError, PluginWarning, UnknownNameError, suggest
+from fpdm.failures import Failure, module_file, shown
+
+
+class PluginHost:
+    """Holds the components that plugins registered.
+
+    Args:
+        found: the entry points to load. None takes those of the installed packages, but for those
+            that `FPDM_DISABLE_PLUGINS` names; `()` makes an empty host for tests.
+
+    Attributes:
+        failures: the plugins, or classes of them, that were refused.
+        disabled: the plugins that were left out, and never imported.
+    """
+
+    def __init__(self, found: Iterable[EntryPoint] | None = None) -> None:
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(hookspecs)
+        self._components: dict[tuple[str, str], Component] = {}
+        self.failures: list[Failure] = []
+        points, self.disabled = installed() if found is None else (ours_first(found), [])
+        for each in points:
+            self._load(each)
+
+    def components(self, kind: str | None = None) -> list[Component]:
+        """What is registered, in order of kind and registration.
+
+        Args:
+            kind: `solver`, `allocation`, `init` or `gradient`; None for all.
+        """
+        order = list(KINDS)
+        every = sorted(self._components.values(), key=lambda found: order.index(found.kind))
+        return [found for found in every if kind in (None, found.kind)]
+
+    def get(self, kind: str, name: str) -> type:
+        """Return the class registered under `name`.
+
+        Args:
+            kind: `solver`, `allocation`, `init` or `gradient`.
+            name: of the component.
+
+        Raises:
+            UnknownNameError: nothing is; the message lists what there is, what failed and why, and
+                what is disabled.
+        """
+        if (kind, name) not in self._components:
+            names = [found.name for found in self.components(kind)]
+            raise UnknownNameError(
+                f"No {kind} is named {name!r}. {suggest(name, names)}{self.absent()}"
+            )
+        return self._components[kind, name].cls
+
+    def create(self, kind: str, name: str, /, **options: Any) -> Any:
+        """Construct the component `name` with its options.
+
+        Args:
+            kind: `solver`, `allocation`, `init` or `gradient`.
+            name: of the component.
+            **options: of the component; those not given keep their defaults.
+
+        Returns:
+            An object of the class that is registered under the name.
+
+        Raises:
+            UnknownNameError: no such component, or no such option of it.
+            InvalidValueError: an option has a value that is not allowed.
+        """
+        cls = self.get(kind, name)
+        allowed = inspect.signature(cls).parameters
+        for option in options:
+            if option not in allowed:
+                raise UnknownNameError(
+                    f"The {kind} {name!r} has no option {option!r}. {suggest(option, allowed)}"
+                )
+        try:
+            return cls(**options)
+        except (TypeError, ValueError) as error:
+            raise InvalidValueError(f"The {kind} {name!r}: {error}") from error
+
+    def register(self, plugin: object, origin: Origin) -> None:
+        """Register the hooks of a module or object, as if an entry point had named it.
+
+        A class that breaks its contract or takes a name already taken is refused, recorded in
+        `failures` and warned about; the others of the same plugin are kept.
+
+        Args:
+            plugin: a module, or any object, with functions that `fpdm.hookimpl` marks.
+            origin: what it is called in messages.
+
+        Raises:
+            PluginError: a hook is misspelt, takes arguments or returns no list, or the plugin is
+                registered already. What a hook raises comes through.
+        """
+        self._check_new(plugin, origin)
+        self._check_hooks(plugin)
+        try:
+            self._manager.register(plugin, name=_key(origin))
+            offered = [(kind, cls) for kind in KINDS.values() for cls in self._call(plugin, kind)]
+        except BaseException:
+            self._manager.unregister(plugin)
+            raise
+        for kind, cls in offered:
+            self._add(kind, cls, origin)
+
+    def absent(self) -> str:
+        """Why something that one looks for may not be here, as the tail of a message."""
+        failed = "".join(f" {failure}" for failure in self.failures)
+        disabled = ", ".join(map(str, self.disabled))
+        return f"{failed} Disabled by {VARIABLE}: {disabled}." if disabled else failed
+
+    def _load(self, found: Found) -> None:
+        try:
+            self.register(found.point.load(), found.origin)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a stranger may exit or panic, and the others go on
+            self._refuse(Failure.of(found.origin, error))
+
+    def _check_new(self, plugin: object, origin: Origin) -> None:
+        if (taken := self._manager.get_name(plugin)) is not None:
+            raise PluginError(f"it is registered already, as {taken.partition(':')[2]!r}.")
+        if self._manager.has_plugin(_key(origin)):
+            raise PluginError("another plugin of this name is registered already.")
+
+    def _check_hooks(self, plugin: object) -> None:
+        for name in dir(plugin):
+            marks = self._manager.parse_hookimpl_opts(plugin, name)
+            if marks is None:
+                continue
+            hook = marks.get("specname") or name
+            if hook not in HOOKS and not marks.get("optionalhook"):
+                raise PluginError(f"there is no hook {hook!r}. {suggest(hook, HOOKS)}")
+            if hook in HOOKS and (needed := _needed(getattr(plugin, name))):
+                raise PluginError(f"{hook} takes {', '.join(needed)}: must take no arguments.")
+
+    def _call(self, plugin: object, kind: Kind) -> Iterable[object]:
+        found: list[object] = []
+        for implementation in getattr(self._manager.hook, kind.hook).get_hookimpls():
+            if implementation.plugin is plugin:
+                classes = implementation.function()
+                if not isinstance(classes, (list, tuple)):
+                    raise PluginError(
+                        f"{kind.hook} returned {shown(classes)}: must be a list of classes."
+                    )
+                found += classes
+        return found
+
+    def _add(self, kind: Kind, cls: object, origin: Origin) -> None:
+        try:
+            reason = _unfit(kind, cls)
+        except Exception as error:  # a metaclass or a property of the stranger's
+            self._refuse(Failure.of(origin, error))
+            return
+        if reason is None:
+            found = Component(kind.name, cast("Any", cls).name, cast("type", cls), origin)
+            taken = self._components.setdefault((kind.name, found.name), found)
+            if taken is found:
+                return
+            reason = (
+                f"the {kind.name} {found.name!r} is already registered by plugin {taken.origin}; "
+                f"choose another name."
+            )
+        file = source_file(cls) or module_file(origin.module)
+        self._refuse(Failure(origin, reason, file))
+
+    def _refuse(self, failure: Failure) -> None:
+        self.failures.append(failure)
+        warnings.warn(str(failure), PluginWarning, stacklevel=2)
+
+
+def _key(origin: Origin) -> str:
+    return f"{origin.package}:{origin.plugin}"
+
+
+def _needed(hook: Any) -> list[str]:
+    """The arguments that a hook cannot be called without."""
+    return [
+        name
+        for name, parameter in inspect.signature(hook).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+
+
+def _unfit(kind: Kind, cls: object) -> str | None:
+    """Why a class cannot be a component of this kind; None if it can."""
+    if not (isinstance(cls, type) and kind.interface in cls.__mro__):  # issubclass asks strangers
+        return (
+            f"{kind.hook} returned {shown(cls)}: must be subclasses of {kind.interface.__name__}."
+        )
+    if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+        return f"{cls.__name__} is abstract: it lacks {', '.join(missing)}."
+    name = getattr(cls, "name", None)
+    if not (isinstance(name, str) and name):
+        return f"{cls.__name__} has no name: add `name: ClassVar[str] = ...`."
+    inspect.signature(cls)  # its options are read from there, and isinstance is asked of it:
+    isinstance(None, cls)  # better that they raise now
+    return None
