@@ -52,16 +52,20 @@ def apportion(
     A timestep whose proportional share is below the minimum gets the minimum, and the rest is
     shared among the others. Ties go to the larger weight, and among equal weights to the later
     timestep, or to the earlier where the weights fall: a sorted curve of weights gives a sorted
-    plan.
+    plan. Source: Hamilton's method; Balinski and Young, Fair representation, 1982.
 
     Args:
         weights: a finite number ≥ 0 for each timestep; if all are zero they count as equal.
         budget: whole number ≥ `minimum * len(weights)`.
         minimum: the least that any timestep gets.
 
+    Returns:
+        A count for each weight, with `budget` as their sum.
+
     Raises:
         BudgetError: the budget cannot pay the minimum everywhere.
-        InvalidValueError: a weight is negative or not finite.
+        InvalidValueError: a weight is negative or not finite, or `budget` or `minimum` is no whole
+            number ≥ 0.
 
     Examples:
         >>> apportion([0.5, 1.0, 1.5], budget=10)
@@ -112,13 +116,23 @@ class WeightedAllocation(AllocationPolicy):
 
     @abstractmethod
     def weights(self, steps: int) -> Sequence[float | Fraction]:
-        """Return one weight ≥ 0 for each of `steps` timesteps, noisiest first."""
+        """Return one weight ≥ 0 for each of `steps` timesteps, noisiest first.
+
+        Args:
+            steps: how many timesteps there are, ≥ 1.
+        """
 
     def plan(self, budget: int, steps: int) -> Plan:
         """Return the iterations of each timestep, noisiest first, with `budget` as their sum.
 
+        Args:
+            budget: iterations for the whole run.
+            steps: how many timesteps there are.
+
         Raises:
             BudgetError: `budget` is less than one iteration for each timestep.
+            InvalidValueError: an argument is no whole number, or the policy gave other than `steps`
+                weights.
         """
         check_affordable(budget, steps)
         weights = tuple(self.weights(steps))
@@ -149,6 +163,7 @@ class Allocator:
 
     Raises:
         BudgetError: the budget cannot give every timestep one iteration.
+        InvalidValueError: `budget` or `steps` is no whole number.
 
     Examples:
         >>> import fpdm
@@ -208,7 +223,16 @@ class Allocator:
 
 
 def check_affordable(budget: int, steps: int) -> None:
-    """Raise unless `budget` iterations can give each of `steps` ≥ 1 timesteps at least one."""
+    """Check that `budget` iterations can give each of `steps` timesteps at least one.
+
+    Args:
+        budget: iterations, ≥ 0.
+        steps: timesteps, ≥ 1.
+
+    Raises:
+        BudgetError: they cannot; the message says how many would do.
+        InvalidValueError: one of them is no whole number.
+    """
     check_whole("steps", steps, minimum=1)
     check_whole("budget", budget, minimum=0)
     if budget < steps:

@@ -31,7 +31,8 @@ def archive(folder: Path | str, num: int) -> Path:
         num: how many images, N.
 
     Raises:
-        InvalidValueError: an image is missing, is not whole, or has another size than the first.
+        InvalidValueError: `num` is below 1; or an image is missing, is not whole, or has another
+            size than the first.
 
     Returns:
         The archive: for `runs/samples` it is `runs/samples.npz`.

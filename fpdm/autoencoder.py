@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 def load_vae(name: str) -> AutoencoderKL:
     """Load an `AutoencoderKL` from a folder or by its hub name.
 
+    Args:
+        name: the folder, or the hub name.
+
+    Returns:
+        The autoencoder, in float32 on the CPU.
+
     Raises:
         InvalidValueError: it cannot be loaded.
     """

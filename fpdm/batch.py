@@ -31,45 +31,90 @@ class Layout:
 
     @classmethod
     def of(cls, z: Tensor) -> Layout:
-        """The layout of a state, (B, ...)."""
+        """The layout of a state, (B, ...).
+
+        Args:
+            z: the state, (B, ...).
+        """
         extent = {dim: z.stride(dim) if z.shape[dim] > 1 else 0 for dim in range(1, z.dim())}
         inner = sorted(extent, key=extent.__getitem__, reverse=True)
         return cls(z.shape, (0, *inner) if z.dim() else ())
 
     def rows(self, z: Tensor) -> Tensor:
-        """One row per sample: (B, ...) → (B, D)."""
+        """One row per sample: (B, ...) → (B, D).
+
+        Args:
+            z: a state that lies in memory as this says, (B, ...).
+
+        Returns:
+            (B, D), D the elements of a sample in the order of the memory.
+        """
         size = self.shape[0] if self.shape else 1
         return z.permute(self.order).reshape(size, math.prod(self.shape[1:]))
 
     def state(self, rows: Tensor) -> Tensor:
-        """The way back: (B, D) → (B, ...), laid out as the state was."""
+        """The way back: (B, D) → (B, ...), laid out as the state was.
+
+        Args:
+            rows: as `rows` gives them, (B, D).
+
+        Returns:
+            (B, ...).
+        """
         lying = rows.reshape([self.shape[dim] for dim in self.order])
         return lying.permute([self.order.index(dim) for dim in range(len(self.order))])
 
 
 def arrange(z: Tensor, *, like: Tensor) -> Tensor:
-    """`z` in the memory format of `like`, a state of the same shape."""
+    """`z` in the memory format of `like`, a state of the same shape.
+
+    Args:
+        z: (B, ...).
+        like: (B, ...).
+
+    Returns:
+        A tensor of the shape of `like`: `z` itself where it lies so already.
+    """
     copied = torch.empty_like(like, device="meta").stride()  # the same, but without gaps
     return z if z.stride() in (like.stride(), copied) else torch.empty_like(like).copy_(z)
 
 
 def rows(z: Tensor) -> Tensor:
-    """One row per sample, elements in logical order: (B, ...) → (B, D)."""
+    """One row per sample, elements in logical order: (B, ...) → (B, D).
+
+    Args:
+        z: a state of any rank, batch first; a scalar is a batch of one.
+
+    Returns:
+        (B, D).
+    """
     return z.reshape(z.shape[0] if z.dim() else 1, math.prod(z.shape[1:]))
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
-    """The dtype in which arithmetic on a state of `dtype` is done where it must not overflow."""
+    """The dtype in which arithmetic on a state of `dtype` is done where it must not overflow.
+
+    Args:
+        dtype: of the state.
+    """
     return torch.promote_types(dtype, torch.float32)
 
 
 def widest(device: torch.device) -> torch.dtype:
-    """float64, or float32 on a device that has nothing wider."""
+    """The widest dtype of a device: float64, or float32 on MPS, which has nothing wider.
+
+    Args:
+        device: where tensors are made.
+    """
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def finite(z: Tensor) -> Tensor:
-    """Whether all of a sample is finite: (B, ...) → (B,)."""
+    """Whether all of a sample is finite: (B, ...) → (B,).
+
+    Args:
+        z: a state of any rank, batch first.
+    """
     flat = Layout.of(z).rows(z)
     if not flat.shape[1]:
         return torch.ones(len(flat), dtype=torch.bool, device=z.device)
@@ -77,7 +122,11 @@ def finite(z: Tensor) -> Tensor:
 
 
 def norm(z: Tensor) -> Tensor:
-    """The Euclidean norm of each sample: (B, ...) → (B,), float64 (float32 on MPS)."""
+    """The Euclidean norm of each sample: (B, ...) → (B,), float64 (float32 on MPS).
+
+    Args:
+        z: a state of any rank, batch first.
+    """
     flat, precise = Layout.of(z).rows(z), widest(z.device)
     parts = [flat]
     if z.device.type == "cpu":  # which makes a wide copy, and is fast where that stays in cache
@@ -86,13 +135,26 @@ def norm(z: Tensor) -> Tensor:
 
 
 def relative(gap: Tensor, image: Tensor) -> Tensor:
-    """`gap / ‖image‖` for each sample; (B,), image (B, ...)."""
+    """`gap / ‖image‖` for each sample; (B,), image (B, ...).
+
+    Args:
+        gap: `‖f(z) - z‖`, (B,).
+        image: `f(z)`, (B, ...).
+
+    Returns:
+        (B,); 0 where the gap is 0, and `inf` where there is no such number.
+    """
     ratio = gap / norm(image.detach())
     return torch.where(gap == 0, 0, ratio).nan_to_num(nan=torch.inf, posinf=torch.inf)
 
 
 def spread(number: Tensor, like: Tensor) -> Tensor:
-    """A number per sample, (B,), shaped to meet the state `like`, (B, ...)."""
+    """A number per sample, (B,), shaped to meet the state `like`, (B, ...).
+
+    Args:
+        number: (B,).
+        like: (B, ...).
+    """
     return number.reshape(-1, *[1] * (like.dim() - 1)) if like.dim() else number[0]
 
 
@@ -101,6 +163,14 @@ def select(mask: Tensor, chosen: Tensor, other: Tensor) -> Tensor:
 
     On the CPU, where to look at the mask is to wait for nothing, one of the two is returned as it
     is if it is chosen for all.
+
+    Args:
+        mask: (B,), bool.
+        chosen: (B, ...).
+        other: (B, ...).
+
+    Returns:
+        (B, ...).
     """
     if seen_to_hold(mask):
         return chosen
@@ -110,7 +180,11 @@ def select(mask: Tensor, chosen: Tensor, other: Tensor) -> Tensor:
 
 
 def seen_to_hold(mask: Tensor) -> bool:
-    """Whether `mask` is True throughout, as far as can be seen without waiting for a device."""
+    """Whether `mask` is True throughout, as far as can be seen without waiting for a device.
+
+    Args:
+        mask: of any shape, bool.
+    """
     if mask.device.type == "cpu":
         with suppress(RuntimeError):  # under a transform of torch.func there is nothing to see
             return bool(mask.numpy().all())

@@ -29,7 +29,14 @@ class Counted:
         self.count = 0
 
     def __call__(self, z: Tensor) -> Tensor:
-        """Evaluate `f(z)`."""
+        """Evaluate `f(z)`, and count it.
+
+        Args:
+            z: a state, (B, ...).
+
+        Returns:
+            The image of `z`, shaped like `z`.
+        """
         if self.count == self.granted:
             raise PluginError(
                 f"A solver asked for evaluation {self.count + 1} of f with {self.granted} granted."
@@ -47,6 +54,9 @@ class Counted:
 class Watched(Counted):
     """`f` in training: counted, with what a training wants to know of the solve.
 
+    Args:
+        f: maps a tensor to one of its own shape and dtype.
+
     Attributes:
         with_grad: calls that autograd has recorded.
         start_residual: `‖f(z) - z‖ / ‖f(z)‖` at the first call, (B,); None before it.
@@ -58,7 +68,7 @@ class Watched(Counted):
         self.start_residual: Tensor | None = None
 
     def __call__(self, z: Tensor) -> Tensor:
-        """Evaluate `f(z)`."""
+        """Evaluate `f(z)`, count it, and note the first residual."""
         image = super().__call__(z)
         self.with_grad += torch.is_grad_enabled()
         if self.start_residual is None:

@@ -28,6 +28,8 @@ class Denoised:
 class FixedPointDenoiser(nn.Module):
     """`post(z*, cond)`, where `z*` solves the layer on `pre(x, cond)`; for any modules.
 
+    Source: Bai and Melas-Kyriazi, Fixed Point Diffusion Models, CVPR 2024.
+
     Args:
         pre: `(x, cond) → features`, run once per timestep.
         layer: solves for `z*`, which has the shape of the features.
@@ -54,6 +56,16 @@ class FixedPointDenoiser(nn.Module):
         self.post = post
 
     def forward(self, x: Tensor, cond: Any, **solving: Any) -> Denoised:
-        """Denoise `x` under `cond`; `solving` goes to [`FixedPointLayer`][fpdm.FixedPointLayer]."""
+        """Denoise `x` under `cond`.
+
+        Args:
+            x: the noisy input, of any shape that `pre` takes, batch first.
+            cond: handed to all three parts.
+            solving: `evals`, `tol`, `history`, `solver`, `init` and `generator` of
+                [`FixedPointLayer`][fpdm.FixedPointLayer].
+
+        Returns:
+            What `post` made, and the solution.
+        """
         solution = self.layer(self.pre(x, cond), cond, **solving)
         return Denoised(sample=self.post(solution.value, cond), solution=solution)

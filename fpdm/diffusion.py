@@ -42,6 +42,9 @@ class Diffusion:
         zero_terminal_snr: rescale the betas so that the last timestep is pure noise (Lin et al.
             2024); not for `flow`, where it always is, nor for `epsilon`, which says nothing there.
 
+    Raises:
+        InvalidValueError: there is no such prediction, or it does not go with `zero_terminal_snr`.
+
     Examples:
         >>> import torch
         >>> diffusion = Diffusion(prediction="flow")
@@ -61,7 +64,15 @@ class Diffusion:
             )
 
     def timesteps(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw timesteps for training, (count,): whole ones, or real ones in [0, 1000] for flow."""
+        """Draw timesteps for training, (count,): whole ones, or real ones in [0, 1000] for flow.
+
+        Args:
+            count: how many, one for each sample.
+            generator: a CPU generator; None is the global one.
+
+        Returns:
+            (count,), from 0 to 999; int64, or float32 from 0 to 1000 for flow.
+        """
         if self.prediction == "flow":
             return torch.rand(count, generator=generator) * schedulers.TRAIN_TIMESTEPS
         return torch.randint(0, schedulers.TRAIN_TIMESTEPS, (count,), generator=generator)
@@ -73,6 +84,9 @@ class Diffusion:
             clean: images in [-1, 1], (B, C, H, W).
             noise: standard normal, (B, C, H, W).
             timestep: (B,), as drawn by `timesteps`.
+
+        Returns:
+            The input of the network, and what it should predict.
         """
         if self.prediction == "flow":
             time = (timestep / schedulers.TRAIN_TIMESTEPS).to(clean.dtype).view(-1, 1, 1, 1)
@@ -83,7 +97,7 @@ class Diffusion:
         return Noised(x, noise if self.prediction == "epsilon" else clean)
 
     def loss(self, output: Tensor, noised: Noised, *, clean: Tensor, timestep: Tensor) -> Tensor:
-        """What training minimises: the mean squared error of the prediction, ().
+        """The loss of training, (): the mean squared error of the prediction (Ho et al. 2020).
 
         Where a variance is learned, the variational bound is added, which teaches the variance and
         leaves the prediction alone: the hybrid loss of Nichol and Dhariwal 2021, with their weight
@@ -118,6 +132,7 @@ class Diffusion:
 
         Raises:
             UnknownNameError: there is no such sampler for this kind of prediction.
+            InvalidValueError: the sampler does not know these betas.
         """
         default = "euler" if self.prediction == "flow" else "ddim"
         return samplers.build(

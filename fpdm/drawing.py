@@ -104,6 +104,15 @@ def draw(
 def deal(num: int, *, batch_size: int, rank: int, world: int) -> Iterator[range]:
     """The chunks of a process, each as the numbers of its images; the last one may be short.
 
+    Args:
+        num: how many images there are.
+        batch_size: images in a chunk.
+        rank: which process this is, from 0.
+        world: how many processes there are.
+
+    Yields:
+        The numbers of one chunk.
+
     Examples:
         >>> list(deal(10, batch_size=2, rank=1, world=3))
         [range(2, 4), range(8, 10)]
@@ -117,6 +126,10 @@ def generator_of(seed: int, number: int) -> torch.Generator:
 
     A generator begins in one of only 2^32 states, of which hashes would soon hit one twice. So the
     images of a seed take consecutive ones, from where the hash of the seed points.
+
+    Args:
+        seed: of all images.
+        number: of the image, from 0.
     """
     start = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big")
     return torch.Generator().manual_seed((start + number) % STATES)
@@ -139,14 +152,28 @@ class Task:
     settings: Mapping[str, Any]
 
     def draw(self, numbers: Sequence[int], **options: Any) -> FPDMOutput:
-        """Draw the images of these numbers at once."""
+        """Draw the images of these numbers at once.
+
+        Args:
+            numbers: of the images, from 0.
+            options: of the pipeline's call, beside the settings.
+
+        Returns:
+            As many images as numbers, and what each timestep cost.
+        """
         labels = [self.classes[i % len(self.classes)] for i in numbers]
         generators = [generator_of(self.seed, i) for i in numbers]
         drawn = self.pipe(labels, generator=generators, **self.settings, **options)
         return cast("FPDMOutput", drawn)
 
     def rehearse(self) -> None:
-        """Take one image through one timestep, so that what is not allowed is said right away."""
+        """Take one image through one timestep, so that what is not allowed is said right away.
+
+        Raises:
+            BudgetError: the budget cannot be spent on the timesteps.
+            InvalidValueError: a setting is not allowed.
+            UnknownNameError: a component or a scheduler is not known.
+        """
 
         def stop(pipe: FPDMPipeline, *_: Any) -> None:
             pipe._interrupt = True

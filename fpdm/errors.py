@@ -53,6 +53,13 @@ def suggest(given: str, allowed: Iterable[str]) -> str:
 
     Of very many the first are listed.
 
+    Args:
+        given: the name that is not known.
+        allowed: the names there are.
+
+    Returns:
+        One or two sentences, of at most 30 names.
+
     Examples:
         >>> suggest("andersen", ["naive", "anderson"])
         "Did you mean 'anderson'? Available: anderson, naive."

@@ -29,7 +29,15 @@ class Row:
 
 
 def gallery(rows: Sequence[Row], *, title: str) -> Image.Image:
-    """Draw the rows under a title; small images are enlarged so that a person can see them."""
+    """Draw the rows under a title; small images are enlarged so that a person can see them.
+
+    Args:
+        rows: from top to bottom; at least one.
+        title: what stands above them.
+
+    Returns:
+        The picture, each image 44 × 44 pixels; grey unless an image has colours.
+    """
     plain, bold = ImageFont.load_default(13), ImageFont.load_default(17)
     labels = max((plain.getlength(row.label) for row in rows), default=0)
     left = MARGIN + int(labels) + (12 if labels else 0)

@@ -44,6 +44,9 @@ class Guidance:
             0 at the noise and 1 at the image. Elsewhere the unconditional half is not computed.
             Source: Kynkäänniemi et al., Applying guidance in a limited interval, 2024.
 
+    Raises:
+        InvalidValueError: an option is not allowed; the message says what is.
+
     Examples:
         >>> guidance = Guidance(scale=4.0, interval=(0.25, 0.75))
         >>> [guidance.acts(index, steps=4) for index in range(4)]
@@ -57,7 +60,12 @@ class Guidance:
     interval: tuple[float, float] = field(default=(0.0, 1.0), validator=_check_interval)
 
     def acts(self, index: int, *, steps: int) -> bool:
-        """Whether timestep `index` of `steps` is guided."""
+        """Whether timestep `index` of `steps` is guided.
+
+        Args:
+            index: in sampling order; 0 is the noisiest.
+            steps: how many timesteps there are.
+        """
         start, end = (fraction * steps - ROUNDING for fraction in self.interval)
         return self.scale != 1 and start <= index < end
 
@@ -65,7 +73,10 @@ class Guidance:
         """Guide the prediction of a doubled batch, conditional half first: (2 B, ...) → (B, ...).
 
         Args:
-            prediction: of the image channels, without a learned variance.
+            prediction: of the image channels, without a learned variance, (2 B, C, H, W).
+
+        Returns:
+            (B, C, H, W).
         """
         conditional, unconditional = prediction.chunk(2)
         guided = torch.lerp(unconditional, conditional, self.scale)

@@ -97,6 +97,9 @@ class AllocationPolicy(ABC):
             budget: iterations for the whole run.
             remaining: iterations not yet spent.
             previous: the solution of the timestep before; None at the first.
+
+        Returns:
+            A number of evaluations of `f`; the allocator rounds and clamps it.
         """
 
 

@@ -71,6 +71,9 @@ class Monitor(Counted):
         converged: whether the sample's residual has reached `tol`; (B,).
         answered: whether the last image counts: the sample was not over, and is finite; (B,).
         idle: with `tol`, the evaluations since `best` was found; (B,).
+
+    Raises:
+        InvalidValueError: `granted` is negative, or `tol` is not positive.
     """
 
     def __init__(
@@ -97,20 +100,38 @@ class Monitor(Counted):
         return self.finite & ~self.converged
 
     def __call__(self, z: Tensor) -> Tensor:
-        """Evaluate `f(z)`, note the residuals, and return the answer."""
+        """Evaluate `f(z)`, note the residuals, and return the answer.
+
+        Args:
+            z: a state, (B, ...).
+
+        Returns:
+            `f(z)`, shaped like `z`; for a sample that is over, `z` itself.
+        """
         evaluation = self.look(z)
         self.note(evaluation)
         return evaluation.image
 
     def look(self, z: Tensor) -> Evaluation:
-        """Evaluate `f(z)`, without a note of the residuals."""
+        """Evaluate `f(z)`, without a note of the residuals.
+
+        Args:
+            z: a state, (B, ...).
+
+        Returns:
+            The evaluation; for a sample that is over, its image is `z` itself.
+        """
         image = super().__call__(z)
         self.answered = batch.finite(image.detach()) & self.going
         self.finite = self.answered | self.converged
         return Evaluation(z, batch.select(self.answered, image, z))
 
     def note(self, evaluation: Evaluation) -> None:
-        """Note the absolute residual of the last look, and with a tolerance the relative one."""
+        """Note the absolute residual of the last look, and with a tolerance the relative one.
+
+        Args:
+            evaluation: what the last `look` returned.
+        """
         self.gap = torch.where(self.answered, evaluation.gap, self.gap)
         if self.tol is not None:
             self.residual = torch.where(self.answered, evaluation.residual, self.residual)
@@ -124,7 +145,7 @@ class Monitor(Counted):
         Args:
             value: the approximation, (B, ...).
             gap: the absolute residual of the evaluation that it was made from, (B,).
-            residual: the relative one.
+            residual: the relative one, (B,).
         """
         status = torch.where(self.idle >= PATIENCE, int(Status.STAGNATED), int(Status.BUDGET_SPENT))
         status = torch.where(self.converged, int(Status.CONVERGED), status)
@@ -166,7 +187,14 @@ class IterativeSolver(FixedPointSolver):
 
     @abstractmethod
     def start(self, z0: Tensor) -> Any:
-        """Return the state before the first evaluation."""
+        """Return the state before the first evaluation.
+
+        Args:
+            z0: where the solve starts, (B, ...).
+
+        Returns:
+            Anything that `advance` understands; None where nothing is remembered.
+        """
 
     @abstractmethod
     def advance(self, z: Tensor, image: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -174,20 +202,43 @@ class IterativeSolver(FixedPointSolver):
 
         Args:
             z: the current iterate, (B, ...).
-            image: `f(z)`, finite; for a sample that is over, `z` itself.
+            image: `f(z)`, (B, ...), finite; for a sample that is over, `z` itself.
             state: what `start` or the last `advance` returned.
+
+        Returns:
+            The next iterate, shaped and typed like `z`, and the state.
         """
 
     def step(self, evaluation: Evaluation, state: Any) -> tuple[Tensor, Any]:
-        """`advance`, for a solver that also wants what was measured of the evaluation."""
+        """Return what `advance` does; for a solver that also wants what was measured.
+
+        Args:
+            evaluation: of the current iterate.
+            state: what `start` or the last step returned.
+
+        Returns:
+            The next iterate, (B, ...), and the state.
+        """
         return self.advance(evaluation.z, evaluation.image, state)
 
     def carried(self, state: Any) -> Any:
-        """Return what of the last state a solution carries; it holds no graph."""
+        """Return what of the last state a solution carries; it holds no graph.
+
+        Args:
+            state: what the last step returned.
+        """
         return state
 
     def resume(self, z0: Tensor, carry: Any) -> Any:
-        """Return the state before the first evaluation, going on from that of an earlier solve."""
+        """Return the state before the first evaluation, going on from that of an earlier solve.
+
+        Args:
+            z0: where the solve starts, (B, ...).
+            carry: what an earlier solution carried.
+
+        Raises:
+            InvalidValueError: the solver carries nothing, or not such a thing.
+        """
         del z0, carry
         raise InvalidValueError(f"carry: {type(self).__name__} cannot go on from an earlier solve.")
 
@@ -204,10 +255,13 @@ class IterativeSolver(FixedPointSolver):
 
         Args:
             f: likewise.
-            x0: likewise.
+            x0: likewise, (B, ...).
             evals: likewise.
             tol: likewise.
             carry: of the solution of an earlier solve; None begins afresh.
+
+        Raises:
+            PluginError: `advance` made an iterate of another shape or dtype.
         """
         monitor = Monitor(f, x0, granted=evals, tol=tol)
         state = self.start(x0) if carry is None else self.resume(x0, carry)

@@ -32,6 +32,10 @@ class Classes:
         null: the label that stands for no class; None if none does.
         names: what a class is called, by its number; several names of one are set apart by commas.
 
+    Raises:
+        InvalidValueError: the names are no mapping of numbers to names, or a number is out of
+            range.
+
     Examples:
         >>> Classes(count=2, null=2, names={0: "cat, kitten", 1: "dog"}).numbers(["kitten", 1, 2])
         [0, 1, 2]
@@ -57,6 +61,12 @@ class Classes:
 
     def numbers(self, labels: Iterable[Any]) -> list[int]:
         """Turn labels, each a number or a name, into numbers.
+
+        Args:
+            labels: one for each image.
+
+        Returns:
+            A number from 0 to `count - 1`, or `null`, for each.
 
         Raises:
             InvalidValueError: they are no list of labels, or one is out of range.

@@ -26,6 +26,10 @@ class Block(Protocol):
 
         Everything that does not depend on the iterate is computed here, once; `f` maps a state
         shaped like `features` to one of its own shape and dtype.
+
+        Args:
+            features: what the explicit first layers made, (B, ...).
+            cond: what the map is conditioned on; of the caller's kind.
         """
 
 
@@ -40,7 +44,8 @@ class FixedPointLayer(nn.Module):
     """Solves `z = f(z; features, cond)` for a block `f`.
 
     Nothing of a solve is kept on the layer: what the next timestep may want is in the returned
-    `Solution`, and comes back as `history`.
+    `Solution`, and comes back as `history`. Source: Bai, Kolter and Koltun, Deep equilibrium
+    models, NeurIPS 2019.
 
     Args:
         block: an `nn.Module` with a `bind(features, cond) → f`.
@@ -48,8 +53,12 @@ class FixedPointLayer(nn.Module):
             `FixedPointSolver`. The default accelerates from one timestep to the next.
         init: where a solve starts; likewise.
         gradient: how the solve is differentiated in training; likewise.
-        evals: evaluations of `f` outside training where a call does not say.
+        evals: evaluations of `f` outside training where a call does not say, ≥ 1.
         training_solver: what the gradient estimator iterates with; likewise.
+
+    Raises:
+        InvalidValueError: `evals` is not allowed, or a component is not described as one.
+        UnknownNameError: no component has such a name.
 
     Examples:
         >>> import torch, fpdm
@@ -104,8 +113,13 @@ class FixedPointLayer(nn.Module):
             init: likewise.
             generator: for the counts that a gradient estimator draws; a CPU generator.
 
+        Returns:
+            The solution, whose value is shaped like `features`; in training with `grad_evals` and
+            `start_residual`.
+
         Raises:
-            InvalidValueError: the init strategy made a start of another shape.
+            InvalidValueError: the init strategy made a start of another shape; `evals` is negative;
+                or there is a `tol` without `evals`.
             PluginError: the solver did not make the evaluations granted, or the estimator those
                 that it reports.
         """
@@ -154,7 +168,7 @@ class FixedPointLayer(nn.Module):
         return batch.arrange(z0.to(features.dtype), like=features)
 
     def extra_repr(self) -> str:
-        """Name the strategies in the module's repr."""
+        """The strategies, for the module's repr."""
         return (
             f"solver={self.solver}, init={self.init}, gradient={self.gradient}, "
             f"evals={self.evals}, training_solver={self.training_solver}"

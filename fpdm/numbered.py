@@ -18,7 +18,12 @@ END = b"IEND"
 
 
 def numbered(folder: Path, number: int) -> Path:
-    """Where the image of a number is: `000000.png`, and longer names from a million on."""
+    """The path of the image of a number: `000000.png`, and longer names from a million on.
+
+    Args:
+        folder: of the images.
+        number: from 0.
+    """
     return folder / f"{number:0{DIGITS}d}.png"
 
 
@@ -26,6 +31,10 @@ def write_images(images: Iterable[Image.Image], paths: Iterable[Path]) -> None:
     """Write each image to its path as a PNG, compressing several at a time.
 
     Each is there whole or not at all, but for a loss of power: see `is_whole`.
+
+    Args:
+        images: of any mode that PNG has.
+        paths: as many as images.
     """
     with ThreadPoolExecutor() as pool:
         for path, data in zip(paths, pool.map(_compress, images), strict=True):
@@ -37,6 +46,10 @@ def is_whole(path: Path) -> bool:
     """Whether there is a PNG that ends as it should, and whose checksums are right.
 
     A chunk of a PNG is its length, four letters, what it holds, and the CRC-32 of the last two.
+    Source: PNG (Portable Network Graphics) specification, W3C, 2003.
+
+    Args:
+        path: the file; it may be missing.
     """
     try:
         data = memoryview(path.read_bytes())

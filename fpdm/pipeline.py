@@ -153,6 +153,9 @@ class FPDMPipeline(DiffusionPipeline):
         Args:
             save_directory: the folder; it is made if it does not exist.
             options: of diffusers, such as `variant` and `push_to_hub`.
+
+        Raises:
+            InvalidValueError: `save_directory` is a file.
         """
         folder = Path(save_directory)
         if folder.is_file():
@@ -210,6 +213,9 @@ class FPDMPipeline(DiffusionPipeline):
                 the `latents` of the mapping that it returns take the place of the run's. It may set
                 `pipe._interrupt = True` to end the run.
             callback_on_step_end_tensor_inputs: which tensors it is given: `latents`, `residual`.
+
+        Returns:
+            The images and what each timestep cost; without `return_dict` as `(images, steps)`.
 
         Raises:
             BudgetError: the budget cannot be spent on the timesteps.
@@ -356,13 +362,29 @@ class FPDMPipeline(DiffusionPipeline):
 
 @frozen
 class StepCallback:
-    """What is called after each timestep, and the tensors that it is given."""
+    """What is called after each timestep, and the tensors that it is given.
+
+    Attributes:
+        function: called as `(pipe, index, timestep, tensors)`.
+        tensors: names of the tensors, among `latents` and `residual`.
+    """
 
     function: Callable[..., Any]
     tensors: tuple[str, ...]
 
     def __call__(self, pipe: FPDMPipeline, step: Step) -> Tensor:
-        """Call it; return the latents with which the run goes on."""
+        """Call it.
+
+        Args:
+            pipe: the pipeline that draws.
+            step: what its run has just done.
+
+        Returns:
+            The latents with which the run goes on, (B, C, H, W).
+
+        Raises:
+            InvalidValueError: it returned latents of another shape.
+        """
         every = {"latents": step.sample, "residual": step.residual}
         given = {name: every[name] for name in self.tensors}
         answer = self.function(pipe, step.index, step.timestep, given)
@@ -378,7 +400,15 @@ class StepCallback:
 
 
 def check_generators(generator: Any, count: int) -> None:
-    """Raise `InvalidValueError` unless there is one generator for all images, or one for each."""
+    """Check that there is one generator for all images, or one for each.
+
+    Args:
+        generator: a `torch.Generator`, a list of them, or None.
+        count: how many images.
+
+    Raises:
+        InvalidValueError: there is something else.
+    """
     if generator is None:
         return
     every = generator if isinstance(generator, list) else [generator]

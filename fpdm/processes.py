@@ -17,7 +17,11 @@ PATIENCE = timedelta(days=7)
 
 
 def processes() -> PartialState:
-    """Join the processes of `torchrun` or `accelerate launch`; alone, there is one process."""
+    """Join the processes of `torchrun` or `accelerate launch`; alone, there is one process.
+
+    Returns:
+        The state of accelerate: which process this is, of how many, and its device.
+    """
     from accelerate import PartialState
     from accelerate.utils import parse_flag_from_env
 
@@ -28,6 +32,9 @@ def processes() -> PartialState:
 
 def wait(here: PartialState) -> None:
     """Wait until every process is here.
+
+    Args:
+        here: what `processes` returned.
 
     Raises:
         FPDMError: another one has ended, so that this one would wait for ever.

@@ -42,7 +42,7 @@ def describe(
     batch_size: int,
     settings: Mapping[str, Any],
 ) -> Record:
-    """All that images depend on, as plain data that can be saved.
+    """The record of all that images depend on, as plain data that can be saved.
 
     Args:
         pipe: what draws them.
@@ -79,6 +79,9 @@ def fingerprint(pipe: FPDMPipeline) -> str:
     """The SHA-256 of all that a pipeline computes with: configurations and tensors.
 
     Two pipelines have the same one if they compute the same, from wherever they were loaded.
+
+    Args:
+        pipe: the pipeline.
     """
     digest = hashlib.sha256(_line([pipe.config["prediction_type"], _plain(pipe.scheduler)]))
     for part in (pipe.model, pipe.vae):
@@ -92,6 +95,10 @@ def fingerprint(pipe: FPDMPipeline) -> str:
 
 def is_kept(record: Record, folder: Path) -> bool:
     """Whether `folder` holds this record; False if it holds nothing, or is not there.
+
+    Args:
+        record: as [`describe`][fpdm.provenance.describe] makes it.
+        folder: of the images.
 
     Raises:
         InvalidValueError: it holds another record, or other things and none; or is a file.
@@ -111,7 +118,12 @@ def is_kept(record: Record, folder: Path) -> bool:
 
 
 def keep(record: Record, folder: Path) -> None:
-    """Write the record into `folder`, which is made if it is not there."""
+    """Write the record into `folder`, which is made if it is not there.
+
+    Args:
+        record: as [`describe`][fpdm.provenance.describe] makes it.
+        folder: of the images.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in record.items()]
     with written_file(folder / RECORD) as beside:

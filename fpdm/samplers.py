@@ -109,7 +109,7 @@ def build(name: str, process: Mapping[str, Any]) -> Any:
 def switch(
     scheduler: Any, name: str, *, predicted: str | None = None, learned_variance: bool = False
 ) -> Any:
-    """Return the scheduler `name` for the process of another; raises like `build`.
+    """Return the scheduler `name` for the process of another.
 
     Args:
         scheduler: of diffusers.
@@ -117,6 +117,11 @@ def switch(
         predicted: what the network predicts; None is what `scheduler` expects.
         learned_variance: whether the network predicts the variance too, which is then used unless
             `scheduler` has a fixed one.
+
+    Raises:
+        UnknownNameError: no sampler of that name samples from such a process.
+        InvalidValueError: `scheduler` does not say what it expects, or the sampler does not know
+            its betas.
 
     Examples:
         >>> import fpdm
@@ -141,7 +146,11 @@ def switch(
 
 
 def prediction_of(scheduler: Any) -> str | None:
-    """What a scheduler expects the network to predict; None if it does not say."""
+    """What a scheduler expects the network to predict; None if it does not say.
+
+    Args:
+        scheduler: of diffusers.
+    """
     if isinstance(scheduler, TowardsImage):
         return FLOW
     if "prediction_type" in inspect.signature(type(scheduler).__init__).parameters:
@@ -150,7 +159,14 @@ def prediction_of(scheduler: Any) -> str | None:
 
 
 def check_scheduler(given: Any) -> None:
-    """Raise `InvalidValueError` unless `given` is a scheduler of diffusers."""
+    """Check that `given` is a scheduler of diffusers.
+
+    Args:
+        given: what stands in the place of one.
+
+    Raises:
+        InvalidValueError: it is none.
+    """
     wanted = ("set_timesteps", "step", "config")
     if isinstance(given, type) or not all(hasattr(given, name) for name in wanted):
         raise InvalidValueError(
@@ -183,7 +199,14 @@ def fit_prediction(predicted: str | None, scheduler: Any) -> bool:
 
 
 def warn_of_spacing(scheduler: Any) -> None:
-    """Warn of a scheduler that steps to other timesteps than those of its run."""
+    """Warn of a scheduler that steps to other timesteps than those of its run.
+
+    Args:
+        scheduler: of diffusers.
+
+    Warns:
+        UserWarning: it does; the message says what to use.
+    """
     wrong = isinstance(scheduler, (DDIMScheduler, DDIMParallelScheduler))
     if wrong and scheduler.config.timestep_spacing == "linspace":
         warnings.warn(
@@ -197,6 +220,11 @@ def warn_of_spacing(scheduler: Any) -> None:
 
 def set_timesteps(scheduler: Any, steps: int, *, device: Any = None) -> None:
     """Spread the timesteps of a run over the process of a scheduler.
+
+    Args:
+        scheduler: of diffusers; it is changed.
+        steps: timesteps that are asked for; a scheduler of higher order has more.
+        device: where the timesteps go; None is the CPU.
 
     Raises:
         InvalidValueError: the process has not so many timesteps, the scheduler refuses, or what it
@@ -219,7 +247,16 @@ def set_timesteps(scheduler: Any, steps: int, *, device: Any = None) -> None:
 
 
 def set_timesteps_within(scheduler: Any, calls: int, *, device: Any = None) -> None:
-    """Spread as many timesteps as call the network `calls` times, or fewer, but at least one."""
+    """Spread as many timesteps as call the network `calls` times, or fewer, but at least one.
+
+    Args:
+        scheduler: of diffusers; it is changed.
+        calls: how often the network may be called.
+        device: where the timesteps go; None is the CPU.
+
+    Raises:
+        InvalidValueError: as of [`set_timesteps`][fpdm.samplers.set_timesteps].
+    """
     steps = max(1, -(-calls // int(getattr(scheduler, "order", 1))))
     steps = min(steps, scheduler.config.get("num_train_timesteps") or steps)
     _spread(scheduler, steps, device)

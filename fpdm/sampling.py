@@ -42,7 +42,16 @@ class Model(Protocol):
         """The label for no class; None if no label is for it."""
 
     def __call__(self, x: Tensor, **call: Any) -> Denoised:
-        """Denoise a batch `x`, (B, C, H, W), given a `timestep` and `class_labels`, (B,)."""
+        """Denoise a batch.
+
+        Args:
+            x: noisy images, (B, C, H, W).
+            call: `timestep`, () or (B,); `class_labels`, (B,); and for an implicit network what is
+                said above.
+
+        Returns:
+            The prediction, and the solution of the implicit layer.
+        """
 
 
 @frozen(eq=False)
@@ -57,7 +66,7 @@ class StepRecord:
         passes: block passes of this timestep, explicit layers included.
         residual: relative, at the end of the solve, (B,), or (2 B,) where it was guided; None if
             the network is explicit.
-        status: one [`Status`][fpdm.Status] code for each of them.
+        status: one [`Status`][fpdm.Status] code for each of them, of the same shape.
     """
 
     index: int
@@ -107,6 +116,7 @@ def iteration_budget(
 
     Raises:
         BudgetError: the budget cannot pay for the steps; the message says what it can pay for.
+        InvalidValueError: `budget` or `steps` is no whole number ≥ 1.
 
     Examples:
         >>> iteration_budget(60, steps=15, pre_passes=1, post_passes=1)

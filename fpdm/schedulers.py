@@ -31,6 +31,15 @@ BETAS: dict[str, Any] = {
 def even_timesteps(steps: int, train_timesteps: int = TRAIN_TIMESTEPS) -> list[int]:
     """The timesteps of a run, noisiest first: `round(i * (train_timesteps - 1) / (steps - 1))`.
 
+    Source: the respacing of Nichol and Dhariwal 2021.
+
+    Args:
+        steps: how many, ≥ 1; one alone is the noisiest.
+        train_timesteps: of the process.
+
+    Raises:
+        InvalidValueError: `steps` is not from 1 to `train_timesteps`.
+
     Examples:
         >>> even_timesteps(4)
         [999, 666, 333, 0]
@@ -48,7 +57,15 @@ class EvenTimesteps:
     def set_timesteps(
         self, num_inference_steps: int, device: str | torch.device | None = None
     ) -> None:
-        """Spread the timesteps of a run."""
+        """Spread the timesteps of a run.
+
+        Args:
+            num_inference_steps: how many, ≥ 1.
+            device: where they go; None is the CPU.
+
+        Raises:
+            InvalidValueError: the process has not so many.
+        """
         own = cast("Any", self)
         timesteps = even_timesteps(num_inference_steps, own.config.num_train_timesteps)
         cast("Any", super()).set_timesteps(timesteps=timesteps, device=device)
@@ -57,8 +74,9 @@ class EvenTimesteps:
 class EvenDDIMScheduler(EvenTimesteps, DPMSolverMultistepScheduler):
     """Deterministic DDIM on evenly spread timesteps, each stepping to the true next one.
 
-    First-order DPM-Solver++ is DDIM (Lu et al. 2022); unlike the DDIM of diffusers it steps between
-    the very timesteps of the run.
+    First-order DPM-Solver++ is DDIM; unlike the DDIM of diffusers it steps between the very
+    timesteps of the run. Source: Song, Meng and Ermon, Denoising diffusion implicit models, 2021;
+    Lu et al., DPM-Solver++, 2022; zero terminal SNR: Lin et al. 2024.
 
     Args:
         num_train_timesteps: timesteps of the process.
@@ -101,7 +119,16 @@ class EvenDDIMScheduler(EvenTimesteps, DPMSolverMultistepScheduler):
             self.alphas_cumprod[-1] = ALMOST_NO_SIGNAL
 
     def convert_model_output(self, model_output: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Turn a prediction into a clean image, and clamp it."""
+        """Turn a prediction into a clean image, and clamp it.
+
+        Args:
+            model_output: what the network said, (B, C, H, W).
+            args: of the scheduler that this derives from.
+            kwargs: likewise; `sample`, the images of this timestep, (B, C, H, W).
+
+        Returns:
+            The clean image, (B, C, H, W).
+        """
         clean = cast("Tensor", super().convert_model_output(model_output, *args, **kwargs))
         limit = self.config.clip_sample_range
         return clean if limit is None else clean.clamp(-limit, limit)
@@ -111,7 +138,16 @@ class TowardsImage:
     """Takes velocities as `x0 - noise`, where diffusers expects `noise - x0`."""
 
     def step(self, model_output: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Take a step along the negated prediction."""
+        """Take a step along the negated prediction.
+
+        Args:
+            model_output: the velocity `x0 - noise`, (B, C, H, W).
+            args: of the scheduler that this derives from: the timestep and the images.
+            kwargs: likewise.
+
+        Returns:
+            What diffusers returns, with a `prev_sample`, (B, C, H, W).
+        """
         return cast("Any", super()).step(-model_output, *args, **kwargs)
 
 
@@ -137,30 +173,56 @@ class FlowScheduler(TowardsImage, FlowMatchEulerDiscreteScheduler):
     def set_timesteps(
         self, num_inference_steps: int, device: str | torch.device | None = None
     ) -> None:
-        """Spread the timesteps of a run."""
+        """Spread the timesteps of a run.
+
+        Args:
+            num_inference_steps: how many, ≥ 1.
+            device: where they go; None is the CPU.
+        """
         sigmas = [1 - i / num_inference_steps for i in range(num_inference_steps)]
         super().set_timesteps(sigmas=sigmas, device=device)
 
     def scale_model_input(self, sample: Tensor, timestep: Tensor) -> Tensor:
-        """Return the input as it is."""
+        """Return the input as it is.
+
+        Args:
+            sample: (B, C, H, W).
+            timestep: not looked at, ().
+
+        Returns:
+            `sample`, (B, C, H, W).
+        """
         del timestep
         return sample
 
 
 class FlowHeunScheduler(TowardsImage, FlowMatchHeunDiscreteScheduler):
-    """Heun's method of flow matching, for networks that predict `x0 - noise`."""
+    """Heun's method of flow matching, for networks that predict `x0 - noise`.
+
+    It calls the network twice at each step but the last. Source: Karras et al., Elucidating the
+    design space of diffusion-based generative models, 2022; Lipman et al. 2023.
+    """
 
 
 class FlowDPMScheduler(TowardsImage, DPMSolverMultistepScheduler):
-    """DPM-Solver++ of flow matching, for networks that predict `x0 - noise`."""
+    """DPM-Solver++ of flow matching, for networks that predict `x0 - noise`.
+
+    Source: Lu et al., DPM-Solver++, 2022.
+    """
 
 
 class FlowUniPCScheduler(TowardsImage, UniPCMultistepScheduler):
-    """UniPC of flow matching, for networks that predict `x0 - noise`."""
+    """UniPC of flow matching, for networks that predict `x0 - noise`.
+
+    Source: Zhao et al., UniPC, 2023.
+    """
 
 
 class EvenDDPMScheduler(EvenTimesteps, DDPMScheduler):
-    """Ancestral sampling on the same timesteps (Ho et al. 2020).
+    """Ancestral sampling on the same timesteps.
+
+    Source: Ho, Jain and Abbeel, Denoising diffusion probabilistic models, 2020; a learned variance:
+    Nichol and Dhariwal 2021.
 
     Args:
         num_train_timesteps: timesteps of the process.

@@ -75,6 +75,13 @@ def join(first: Solution, second: Solution) -> Solution:
 
     Value and residual are those of the second, the evaluations are of both, and a sample is
     `NON_FINITE` that was so in either.
+
+    Args:
+        first: of (B, ...).
+        second: likewise, of the same samples.
+
+    Returns:
+        The second solution with both counts of evaluations.
     """
     lost = first.status == Status.NON_FINITE
     status = torch.where(lost, first.status, second.status)

@@ -24,7 +24,17 @@ class Scheduler(Protocol):
     config: Any
 
     def step(self, model_output: Tensor, timestep: Tensor, sample: Tensor, **options: Any) -> Any:
-        """Take the diffusion one timestep further; the result has a `prev_sample`."""
+        """Take the diffusion one timestep further; the result has a `prev_sample`.
+
+        Args:
+            model_output: what the network said, (B, C, H, W).
+            timestep: of these images, ().
+            sample: the images, (B, C, H, W).
+            options: `generator`, where it draws noise.
+
+        Returns:
+            A value with a `prev_sample`, (B, C, H, W).
+        """
 
 
 class Stepping:
@@ -57,12 +67,35 @@ class Stepping:
             self.scheduler.register_to_config(variance_type=None)
 
     def scale(self, x: Tensor, timestep: Tensor) -> Tensor:
-        """The input of the network, where the scheduler has a scale of its own."""
+        """The input of the network, where the scheduler has a scale of its own.
+
+        Args:
+            x: the images, (B, C, H, W).
+            timestep: of these images, ().
+
+        Returns:
+            (B, C, H, W).
+        """
         scale = getattr(self.scheduler, "scale_model_input", None)
         return x if scale is None else scale(x, timestep)
 
     def step(self, prediction: Tensor, variance: Tensor, timestep: Tensor, x: Tensor) -> Tensor:
-        """Take the images to the next timestep; a variance that it cannot use is dropped."""
+        """Take the images to the next timestep; a variance that it cannot use is dropped.
+
+        Args:
+            prediction: what the network said, (B, C, H, W).
+            variance: what it said of the variance, (B, C, H, W), or (B, 0, H, W) if it says
+                nothing.
+            timestep: of these images, ().
+            x: the images, (B, C, H, W).
+
+        Returns:
+            The images at the next timestep, (B, C, H, W).
+
+        Raises:
+            InvalidValueError: the scheduler needs a variance that is not there, or does not take
+                this kind of prediction.
+        """
         output = -prediction if self.negate else prediction
         if self.uses_variance:
             if not variance.shape[1]:

@@ -28,6 +28,9 @@ def written_file(target: Path, *, flushed: bool = True) -> Iterator[Path]:
         target: the file to write.
         flushed: whether to wait for the disk. For many small files that takes longer than to make
             them; who leaves it out has to check, when it reads them, that they are whole.
+
+    Yields:
+        The path to write to; nothing is there yet but an empty file.
     """
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{TEMPORARY}{target.name}-")
     beside = Path(name)
@@ -50,6 +53,12 @@ def written_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder to fill, which becomes `target` when the block ends well.
 
     What `target` was before, if it was anything, is gone then.
+
+    Args:
+        target: the folder to write.
+
+    Yields:
+        The folder to fill, which is empty.
     """
     beside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{TEMPORARY}{target.name}-"))
     try:
@@ -67,7 +76,11 @@ def written_folder(target: Path) -> Iterator[Path]:
 
 
 def remove(target: Path) -> None:
-    """Remove a file or a folder, if there is one; of a folder, all at once."""
+    """Remove a file or a folder, if there is one; of a folder, all at once.
+
+    Args:
+        target: the file or folder; a link is removed, and not what it leads to.
+    """
     if target.is_dir() and not target.is_symlink():
         beside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{TEMPORARY}{target.name}-"))
         target.rename(beside / target.name)
@@ -77,7 +90,11 @@ def remove(target: Path) -> None:
 
 
 def clear_temporary(folder: Path) -> None:
-    """Remove what a killed process has left half written in `folder`."""
+    """Remove what a killed process has left half written in `folder`.
+
+    Args:
+        folder: whose own entries are looked at, and not those below.
+    """
     for path in folder.glob(f"{TEMPORARY}*"):
         if path.is_dir():
             shutil.rmtree(path)
@@ -86,7 +103,11 @@ def clear_temporary(folder: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Wait until a file, or the list of a folder's entries, is on the disk."""
+    """Wait until a file, or the list of a folder's entries, is on the disk.
+
+    Args:
+        path: of a file or a folder.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -95,7 +116,11 @@ def flush(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
+    """The SHA-256 of a file, in hexadecimal digits.
+
+    Args:
+        path: of the file.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(2**20):

@@ -39,6 +39,10 @@ def trace(
         The solution, whose `trace` is the relative residual of each evaluation made, (evals, B), in
         their order; `inf` where an image was not finite.
 
+    Raises:
+        InvalidValueError: `evals` is negative, or `tol` is not positive.
+        UnknownNameError: no solver has such a name.
+
     Examples:
         >>> import torch, fpdm
         >>> solution = fpdm.trace("anderson", lambda z: z.cos(), torch.zeros(1), evals=6)

@@ -38,7 +38,11 @@ class Posterior:
 
     @classmethod
     def of(cls, alphas_cumprod: Tensor) -> Posterior:
-        """The posterior of a process, given ᾱ of its T ≥ 2 timesteps, (T,)."""
+        """The posterior of a process, given ᾱ of its T ≥ 2 timesteps, (T,).
+
+        Args:
+            alphas_cumprod: ᾱ from the least noisy timestep on, (T,), each in (0, 1).
+        """
         after = alphas_cumprod.double()
         before = torch.cat([after.new_ones(1), after[:-1]])
         beta = 1 - after / before
@@ -56,7 +60,8 @@ class Posterior:
         """One term of the variational bound for each sample, in bits per dimension.
 
         The Kullback-Leibler divergence of the network's step back from the posterior; at the first
-        timestep the negative log-likelihood of the image under it, for 256 grey levels.
+        timestep the negative log-likelihood of the image under it, for 256 grey levels. Source: Ho
+        et al. 2020; Nichol and Dhariwal 2021.
 
         Args:
             clean: images in [-1, 1], (B, C, H, W).

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 
 def vae_name(vae: AutoencoderKL) -> str | None:
-    """The folder, from the root of the file system, or the hub name that it was loaded from."""
+    """The folder, from the root of the file system, or the hub name that it was loaded from.
+
+    Args:
+        vae: the autoencoder.
+
+    Returns:
+        The name; None if it was not loaded.
+    """
     name = vae.config.get("_name_or_path")
     if not name:
         return None
@@ -25,7 +32,14 @@ def vae_name(vae: AutoencoderKL) -> str | None:
 
 
 def vae_sha256(vae: AutoencoderKL) -> str:
-    """The SHA-256 of its configuration and weights, wherever they were loaded from."""
+    """The SHA-256 of its configuration and weights, wherever they were loaded from.
+
+    Args:
+        vae: the autoencoder.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     said = {key: value for key, value in vae.config.items() if not key.startswith("_")}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
     for name, tensor in sorted(vae.state_dict().items()):
@@ -35,7 +49,11 @@ def vae_sha256(vae: AutoencoderKL) -> str:
 
 
 def latent_size(vae: AutoencoderKL, image_size: int) -> int:
-    """Height and width of the latents of images of a size.
+    """The height and width of the latents of images of a size.
+
+    Args:
+        vae: the autoencoder.
+        image_size: height and width of the images, in pixels.
 
     Raises:
         InvalidValueError: it takes no images of this size.
@@ -49,7 +67,10 @@ def latent_size(vae: AutoencoderKL, image_size: int) -> int:
 
 
 def image_channels(vae: AutoencoderKL) -> int:
-    """Channels of its images.
+    """How many channels its images have.
+
+    Args:
+        vae: the autoencoder.
 
     Raises:
         InvalidValueError: there are neither 1 nor 3.

@@ -8,7 +8,16 @@ from fpdm.errors import InvalidValueError
 
 
 def check_bounds(name: str, values: Tensor, *, maximum: int) -> None:
-    """Raise `InvalidValueError` unless all of `values` are from 0 to `maximum`."""
+    """Check that whole numbers are from 0 to `maximum`.
+
+    Args:
+        name: what the message calls them.
+        values: of any shape, of a dtype of integers.
+        maximum: the most that is allowed.
+
+    Raises:
+        InvalidValueError: one of them is not.
+    """
     if not values.numel():
         return
     low, high = (int(bound) for bound in values.aminmax())

@@ -82,4 +82,10 @@ class Dataset(ABC):
         Args:
             indices: which, (B,), int64, from 0 to `len - 1`.
             seeds: for what is drawn for each of them, (B,), int64, ≥ 0.
+
+        Returns:
+            The samples, in the order of `indices`.
+
+        Raises:
+            InvalidValueError: an index or a seed is not allowed, or a file cannot be read.
         """

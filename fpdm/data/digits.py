@@ -14,6 +14,9 @@ def digits() -> LabelledImages:
     Source: E. Alpaydin and C. Kaynak, Optical recognition of handwritten digits, UCI machine
     learning repository, 1998; the copy in scikit-learn.
 
+    Returns:
+        Images, (1797, 1, 8, 8), in [-1, 1], and labels from 0 to 9, (1797,).
+
     Raises:
         MissingDependencyError: scikit-learn is not installed.
     """

@@ -73,7 +73,15 @@ class Encoding:
     workers: int
 
     def shards(self) -> Iterator[EncodedShard]:
-        """Make the shards of this process; the main process then writes the index."""
+        """Make the shards of this process; the main process then writes the index.
+
+        Yields:
+            Each shard of this process, when it is on the disk.
+
+        Raises:
+            InvalidValueError: with `strict` an image cannot be read, none can be, or a latent is
+                not finite.
+        """
         if is_complete(self.target, self.plan):
             return
         known = self._known()

@@ -46,6 +46,9 @@ def read_batches(
         size: height and width of the images, in pixels.
         channels: 1 for grey, 3 for colours.
         workers: processes that read ahead; with 0 this one reads, when a batch is asked for.
+
+    Returns:
+        An iterator over the batches, in their order.
     """
     loader = DataLoader(
         _Files(listing, size, channels),

@@ -32,6 +32,9 @@ class ShardEntry:
         count: of its images.
         bytes: size of the file.
         sha256: of the file, in hexadecimal digits.
+
+    Raises:
+        InvalidValueError: a value is not allowed.
     """
 
     file: str = field(validator=matching(r"shard-\d{5,}\.safetensors", "the name of a shard"))
@@ -60,6 +63,9 @@ class LatentsIndex(Layout):
         shift_factor: what is subtracted from them before.
         shards: the files.
         unreadable: the images that could not be read, and are left out.
+
+    Raises:
+        InvalidValueError: a value is not allowed.
     """
 
     FORMAT: ClassVar[str] = "fpdm latents"
@@ -76,6 +82,12 @@ class LatentsIndex(Layout):
 
 def read_index(root: Path) -> LatentsIndex:
     """Read the index of a folder.
+
+    Args:
+        root: the folder.
+
+    Returns:
+        The index, checked.
 
     Raises:
         InvalidValueError: it is missing or damaged, or holds what an index cannot hold.

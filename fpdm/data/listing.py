@@ -32,7 +32,11 @@ class Listing:
     class_names: tuple[str, ...]
 
     def path(self, index: int) -> Path:
-        """Where a file is."""
+        """The path of a file.
+
+        Args:
+            index: which, from 0.
+        """
         return self.root / self.files[index]
 
     def fingerprint(self) -> str:
@@ -52,6 +56,12 @@ def list_images(root: str | os.PathLike[str]) -> Listing:
 
     Classes are numbered in the order of their names. Hidden files, other files and folders without
     an image are passed over.
+
+    Args:
+        root: the folder.
+
+    Returns:
+        The files, class by class, each in the order of their names.
 
     Raises:
         InvalidValueError: there is no such folder, no image in it, or images both beside and in

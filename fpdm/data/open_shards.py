@@ -31,6 +31,14 @@ class OpenShards:
     def row(self, shard: int, tensor: str, position: int) -> Tensor:
         """Read one row of a tensor, without the rest of the file.
 
+        Args:
+            shard: which of the files, from 0.
+            tensor: its name: `latents`, `flipped` or `labels`.
+            position: of the row, from 0.
+
+        Returns:
+            The row, (C, h, h), (2C, h, h) or ().
+
         Raises:
             InvalidValueError: the file is missing or damaged.
         """

@@ -11,6 +11,9 @@ from fpdm.errors import InvalidValueError
 def existing_folder(root: str | os.PathLike[str]) -> Path:
     """Return `root` as a path.
 
+    Args:
+        root: of the folder.
+
     Raises:
         InvalidValueError: there is no such folder.
     """

@@ -51,6 +51,16 @@ def square(image: Image.Image, size: int) -> Image.Image:
 
     While the short side is `2 * size` or more, both are halved by averaging; a bicubic filter does
     the rest. This is how Dhariwal and Nichol 2021 (arXiv:2105.05233) prepare ImageNet.
+
+    Args:
+        image: of any mode that can be averaged.
+        size: height and width, in pixels.
+
+    Returns:
+        `size` × `size` pixels.
+
+    Raises:
+        InvalidValueError: the image is so long that it would be too large on the way.
     """
     while min(image.size) >= 2 * size:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)

@@ -28,6 +28,9 @@ class Plan:
         batch_size: how many images the VAE sees at once.
         shard_size: images in a shard, before unreadable ones are left out.
         seed: of samples.
+
+    Raises:
+        InvalidValueError: a value is not allowed.
     """
 
     FORMAT: ClassVar[str] = "fpdm plan of latents"
@@ -51,17 +54,29 @@ class Plan:
         return ceil(self.images / self.shard_size)
 
     def end(self, shard: int) -> int:
-        """The index after the last image of a shard."""
+        """The index after the last image of a shard.
+
+        Args:
+            shard: which, from 0.
+        """
         return min((shard + 1) * self.shard_size, self.images)
 
     def batches(self, shard: int) -> list[range]:
-        """The indices of the images that the VAE sees at once."""
+        """The indices of the images that the VAE sees at once.
+
+        Args:
+            shard: which, from 0.
+        """
         end = self.end(shard)
         starts = range(shard * self.shard_size, end, self.batch_size)
         return [range(start, min(start + self.batch_size, end)) for start in starts]
 
     def differences(self, other: Plan) -> list[str]:
-        """What another plan says otherwise, in words."""
+        """What another plan says otherwise, in words.
+
+        Args:
+            other: the plan of an earlier run.
+        """
         names = ("image_size", "store", "flip", "dtype", "batch_size", "shard_size", "seed", "vae")
         said = [
             f"{name}={getattr(other, name)}"

@@ -26,7 +26,12 @@ T = TypeVar("T", bound=attrs.AttrsInstance)
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Write a record to a file, all at once."""
+    """Write a record to a file, all at once.
+
+    Args:
+        path: of the file.
+        record: what to write.
+    """
     tree = {"format": record.FORMAT, "version": record.VERSION, **attrs.asdict(record)}
     with written_file(path) as beside:
         beside.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
@@ -34,6 +39,13 @@ def write_record(path: Path, record: Record) -> None:
 
 def read_record(path: Path, cls: type[R]) -> R:
     """Read a record.
+
+    Args:
+        path: of the file.
+        cls: the class of the record.
+
+    Returns:
+        The record, checked.
 
     Raises:
         InvalidValueError: the file cannot be read, or holds no such record of this version; the
@@ -57,7 +69,18 @@ def read_record(path: Path, cls: type[R]) -> R:
 
 
 def build(cls: type[T], tree: Any) -> T:
-    """Build an attrs value from a table that names all of its fields, and nothing else."""
+    """Build an attrs value from a table that names all of its fields, and nothing else.
+
+    Args:
+        cls: the attrs class.
+        tree: fields by name.
+
+    Returns:
+        The value, checked.
+
+    Raises:
+        InvalidValueError: it is no such table, or a value is not allowed.
+    """
     names = {field.name for field in attrs.fields(cls)}
     if not isinstance(tree, Mapping):
         raise InvalidValueError(f"{tree!r}: must be a table of {', '.join(sorted(names))}.")
@@ -69,18 +92,31 @@ def build(cls: type[T], tree: Any) -> T:
 
 
 def texts(_: Any, field: Any, value: Any) -> None:
-    """An attrs validator: a row of texts."""
+    """An attrs validator: a row of texts.
+
+    Raises:
+        InvalidValueError: it is something else.
+    """
     if not isinstance(value, tuple) or not all(isinstance(text, str) for text in value):
         raise InvalidValueError(f"{field.name}={value!r}: must be a list of texts.")
 
 
 def row(value: Any) -> Any:
-    """An attrs converter: a list, as JSON has it, to a tuple; anything else as it is."""
+    """An attrs converter: a list, as JSON has it, to a tuple; anything else as it is.
+
+    Args:
+        value: a list, or what a validator will refuse.
+    """
     return tuple(value) if isinstance(value, list) else value
 
 
 def matching(pattern: str, described: str) -> Any:
-    """An attrs validator: a text that matches a pattern."""
+    """An attrs validator: a text that matches a pattern.
+
+    Args:
+        pattern: a regular expression that the whole text must match.
+        described: what the message says that it must be.
+    """
 
     def check(_: Any, field: Any, value: Any) -> None:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
@@ -90,11 +126,19 @@ def matching(pattern: str, described: str) -> Any:
 
 
 def digits_of_sha256(instance: Any, field: Any, value: Any) -> None:
-    """An attrs validator: a SHA-256."""
+    """An attrs validator: a SHA-256.
+
+    Raises:
+        InvalidValueError: it is something else.
+    """
     matching("[0-9a-f]{64}", "64 hexadecimal digits")(instance, field, value)
 
 
 def name_or_none(_: Any, field: Any, value: Any) -> None:
-    """An attrs validator: a text, or nothing."""
+    """An attrs validator: a text, or nothing.
+
+    Raises:
+        InvalidValueError: it is something else.
+    """
     if not isinstance(value, (str, type(None))):
         raise InvalidValueError(f"{field.name}={value!r}: must be a text or null.")

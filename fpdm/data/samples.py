@@ -12,12 +12,15 @@ from fpdm.errors import InvalidValueError
 
 
 def samples(indices: Tensor, seeds: Tensor, *, size: int) -> Iterator[tuple[int, Generator]]:
-    """Give the index of each sample, and a generator for what is drawn for it.
+    """Return the index of each sample, and a generator for what is drawn for it.
 
     Args:
         indices: which, (B,), int64, from 0 to `size - 1`.
         seeds: for what is drawn for each of them, (B,), int64, ≥ 0.
         size: how many samples the data set has.
+
+    Returns:
+        An iterator over B pairs; the generators are of the CPU.
 
     Raises:
         InvalidValueError: they are no such tensors.
@@ -32,7 +35,14 @@ def samples(indices: Tensor, seeds: Tensor, *, size: int) -> Iterator[tuple[int,
 
 
 def coin(generator: Generator) -> bool:
-    """Draw heads or tails, each with probability ½."""
+    """Draw heads or tails, each with probability ½.
+
+    Args:
+        generator: of the sample.
+
+    Returns:
+        True for one, False for the other.
+    """
     return bool(torch.rand((), generator=generator) < 0.5)
 
 

@@ -40,6 +40,9 @@ class Layout:
         dtype: of the latents, `float16`, `bfloat16` or `float32`.
         channels: of a latent.
         size: its height and width.
+
+    Raises:
+        InvalidValueError: a value is not allowed.
     """
 
     stored: str = field(validator=choice(*STORED))
@@ -49,20 +52,35 @@ class Layout:
     size: int = field(validator=whole(minimum=1))
 
     def shapes(self, count: int) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """The type and shape of each tensor in a shard of `count` images."""
+        """The type and shape of each tensor in a shard of `count` images.
+
+        Args:
+            count: how many images.
+        """
         channels = 2 * self.channels if self.stored == "moments" else self.channels
         latents = (_CODES[self.dtype], (count, channels, self.size, self.size))
         names = ["latents", "flipped"] if self.flipped else ["latents"]
         return {"labels": ("I64", (count,)), **dict.fromkeys(names, latents)}
 
     def empty(self, name: str) -> Tensor:
-        """A tensor of a shard without images."""
+        """A tensor of a shard without images.
+
+        Args:
+            name: `latents`, `flipped` or `labels`.
+
+        Returns:
+            (0, C or 2C, h, h), or (0,) for labels.
+        """
         dtype = torch.int64 if name == "labels" else DTYPES[self.dtype]
         return torch.empty(self.shapes(0)[name][1], dtype=dtype)
 
 
 def shard_name(number: int) -> str:
-    """The name of a shard's file."""
+    """The name of a shard's file.
+
+    Args:
+        number: from 0.
+    """
     return f"shard-{number:05d}.safetensors"
 
 
@@ -95,6 +113,13 @@ class Header:
 
 def read_header(path: Path, layout: Layout) -> Header:
     """Read the header of a shard, and compare it with a layout.
+
+    Args:
+        path: of the shard.
+        layout: what it must hold.
+
+    Returns:
+        How many images it holds, and which could not be read.
 
     Raises:
         InvalidValueError: the file is no shard, is damaged, or has another layout.

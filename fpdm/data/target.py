@@ -15,6 +15,10 @@ from fpdm.storage import TEMPORARY, clear_temporary
 def check_target(target: Path, plan: Plan) -> None:
     """See that nothing would be lost, or mixed with something else.
 
+    Args:
+        target: the folder to write, which may be missing.
+        plan: what is to be written.
+
     Raises:
         InvalidValueError: `target` is a file, holds something else, or was begun with another plan.
     """
@@ -31,13 +35,23 @@ def check_target(target: Path, plan: Plan) -> None:
 
 
 def is_complete(target: Path, plan: Plan) -> bool:
-    """Whether the index and every shard are there."""
+    """Whether the index and every shard are there.
+
+    Args:
+        target: the folder.
+        plan: what was to be written.
+    """
     shards = (target / shard_name(number) for number in range(plan.shards))
     return (target / INDEX).is_file() and all(shard.is_file() for shard in shards)
 
 
 def prepare_target(target: Path, plan: Plan) -> None:
-    """Make the folder, note the plan, and remove what a killed run has left half written."""
+    """Make the folder, note the plan, and remove what a killed run has left half written.
+
+    Args:
+        target: the folder.
+        plan: what is to be written.
+    """
     target.mkdir(parents=True, exist_ok=True)
     clear_temporary(target)
     if not (target / PLAN).is_file():

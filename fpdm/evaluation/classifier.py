@@ -31,15 +31,31 @@ class DigitClassifier:
     seed: int = 0
 
     def read(self, images: Tensor) -> NDArray[np.int64]:
-        """The class of each image; (B, 1, 8, 8) in [-1, 1] → (B,)."""
+        """The class of each image; (B, 1, 8, 8) in [-1, 1] → (B,).
+
+        Args:
+            images: (B, 1, 8, 8), in [-1, 1].
+        """
         return self._fitted.predict(pixels(images))
 
     def accuracy(self, images: Tensor, labels: Tensor) -> float:
-        """The share of images, (B, 1, 8, 8) in [-1, 1], that are read as their label, (B,)."""
+        """The share of images, (B, 1, 8, 8) in [-1, 1], that are read as their label, (B,).
+
+        Args:
+            images: (B, 1, 8, 8), in [-1, 1].
+            labels: (B,), int64.
+
+        Returns:
+            From 0 to 1.
+        """
         return float((self.read(images) == labels.cpu().numpy()).mean())
 
     def features(self, images: Tensor) -> NDArray[np.float64]:
-        """The second hidden layer after its ReLU; (B, 1, 8, 8) in [-1, 1] → (B, 64)."""
+        """The second hidden layer after its ReLU; (B, 1, 8, 8) in [-1, 1] → (B, 64).
+
+        Args:
+            images: (B, 1, 8, 8), in [-1, 1].
+        """
         hidden = pixels(images)
         for weight, bias in zip(self._fitted.coefs_[:2], self._fitted.intercepts_[:2], strict=True):
             hidden = np.maximum(hidden @ weight + bias, 0)
@@ -55,5 +71,9 @@ class DigitClassifier:
 
 
 def pixels(images: Tensor) -> NDArray[np.float64]:
-    """Flatten images for scikit-learn; (B, C, H, W) → (B, C H W), float64."""
+    """Flatten images for scikit-learn; (B, C, H, W) → (B, C H W), float64.
+
+    Args:
+        images: (B, C, H, W), on any device.
+    """
     return images.detach().cpu().double().flatten(1).numpy()

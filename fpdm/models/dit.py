@@ -34,6 +34,9 @@ class DiT(Network):
         stored_positions: whether the position embeddings are saved with the weights; for
             checkpoints that have others than the sines and cosines that can be computed.
 
+    Raises:
+        InvalidValueError: a size is not allowed, or two do not fit together.
+
     Examples:
         >>> import torch, fpdm
         >>> model = fpdm.DiT(sample_size=8, in_channels=1, hidden_size=32, num_heads=4, depth=3,
@@ -93,6 +96,10 @@ class DiT(Network):
             class_labels: (B,), int64; `null_class` for none.
             evals: None or 0: there is no implicit layer.
             history: empty: there are no solutions.
+
+        Returns:
+            The prediction, (B, C, H, W), or (B, 2 C, H, W) where the variance is learned; no
+            solution.
 
         Raises:
             InvalidValueError: an input has a wrong shape, or there is something to iterate.

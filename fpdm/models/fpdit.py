@@ -35,7 +35,11 @@ from fpdm.plugins import Spec
 class FixedPointBlock(Checkpointed):
     """`f(z) = Block(W2 gelu(W1 [z, inj(h)] + b1) + b2, c)`, the map whose fixed point is sought.
 
-    What is kept for the backward pass is kept once for each iteration, so it is kept lean.
+    What is kept for the backward pass is kept once for each iteration, so it is kept lean. Source:
+    Bai and Melas-Kyriazi, Fixed Point Diffusion Models, CVPR 2024.
+
+    Args:
+        size: of the transformer.
     """
 
     lean = True
@@ -54,6 +58,13 @@ class FixedPointBlock(Checkpointed):
 
         `W1 [z, p] + b1` is `W1z z + (W1p p + b1)`; the bracket is a constant of the solve, and so
         is the modulation of the block.
+
+        Args:
+            features: what the explicit first layers made, (B, N, D).
+            cond: of this timestep.
+
+        Returns:
+            A map of (B, N, D) to (B, N, D); each call is one evaluation, one block pass.
         """
         by_state, by_injection = self.mix.weight.chunk(2, dim=1)
         constant = F.linear(self.injection(features), by_injection, self.mix.bias)
@@ -62,11 +73,25 @@ class FixedPointBlock(Checkpointed):
         )
 
     def forward(self, z: Tensor, by_state: Tensor, constant: Tensor, by: Modulation) -> Tensor:
-        """Iterate once; (B, N, D) → (B, N, D)."""
+        """Iterate once; (B, N, D) → (B, N, D).
+
+        Args:
+            z: the iterate, (B, N, D).
+            by_state: the columns of W1 for the state, (2 D, D).
+            constant: what the injection adds, (B, N, 2 D).
+            by: what the conditioning says to the block.
+        """
         return self.recompute(self.run, z, by_state, constant, by)
 
     def run(self, z: Tensor, by_state: Tensor, constant: Tensor, by: Modulation) -> Tensor:
-        """Iterate once, keeping all that the gradient needs."""
+        """Iterate once, keeping all that the gradient needs; (B, N, D) → (B, N, D).
+
+        Args:
+            z: the iterate, (B, N, D).
+            by_state: the columns of W1 for the state, (2 D, D).
+            constant: what the injection adds, (B, N, 2 D).
+            by: what the conditioning says to the block.
+        """
         mixed = F.linear(z, by_state) + constant
         # the inside of what is computed again has nothing to keep
         again = self.gradient_checkpointing and torch.is_grad_enabled()
@@ -102,6 +127,10 @@ class FPDiT(Network):
         gradient: how training differentiates; likewise.
         evals: iterations at a timestep where a call does not say.
         training_solver: what the gradient estimator iterates with; likewise.
+
+    Raises:
+        InvalidValueError: a size is not allowed, or two do not fit together.
+        UnknownNameError: no component has such a name.
 
     Examples:
         >>> import torch, fpdm
@@ -186,8 +215,12 @@ class FPDiT(Network):
             solving: `evals`, `tol`, `history`, `solver`, `init`, `generator` of
                 [`FixedPointLayer`][fpdm.FixedPointLayer].
 
+        Returns:
+            The prediction, (B, C, H, W), or (B, 2 C, H, W) where the variance is learned, and the
+            solution of the implicit layer, (B, N, D).
+
         Raises:
-            InvalidValueError: an input has a wrong shape.
+            InvalidValueError: an input has a wrong shape, or a label is out of range.
         """
         cond = self.condition(x, timestep, class_labels)
         return cast("Denoised", self.denoiser(x, cond, **solving))

@@ -35,19 +35,38 @@ class Network(ModelMixin, ConfigMixin):
 
     @classmethod
     def extract_init_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """Read a saved configuration; what follows from the sizes is no argument."""
+        """Read a saved configuration; what follows from the sizes is no argument.
+
+        Args:
+            config_dict: the configuration, as it was saved.
+            kwargs: of diffusers.
+
+        Returns:
+            What diffusers returns: the arguments, those that are not used, and the rest.
+        """
         given = {key: value for key, value in config_dict.items() if key != "out_channels"}
         return super().extract_init_dict(given, **kwargs)
 
     def size(self) -> Size:
-        """The sizes in the configuration, checked; `out_channels` follows from them."""
+        """The sizes in the configuration, checked; `out_channels` follows from them.
+
+        Raises:
+            InvalidValueError: a size is not allowed, or two do not fit together.
+        """
         size = Size.of(self.config)
         self.register_to_config(out_channels=size.out_channels)  # pipelines of diffusers ask for it
         return size
 
     @classmethod
     def from_preset(cls, name: str, **options: Any) -> Self:
-        """Build a published size, such as `"XL/2"`; `options` are those of the class.
+        """Build a published size. Source: Peebles and Xie, ICCV 2023.
+
+        Args:
+            name: such as `"XL/2"`: S, B, L or XL, with patches of 2, 4 or 8.
+            options: of the class; they take the place of those of the preset.
+
+        Returns:
+            The network, with random weights.
 
         Raises:
             UnknownNameError: there is no such preset.
@@ -63,6 +82,14 @@ class Network(ModelMixin, ConfigMixin):
 
     def condition(self, x: Tensor, timestep: Tensor | float, class_labels: Tensor) -> Conditioning:
         """Check a call, and embed its timestep and classes.
+
+        Args:
+            x: noisy images, (B, C, H, W).
+            timestep: one for all or one each, () or (B,); 0 to 1000.
+            class_labels: (B,), int64; `null_class` for none.
+
+        Returns:
+            The conditioning vectors, each (B, D).
 
         Raises:
             InvalidValueError: the input has a wrong shape, or a label is out of range.

@@ -9,7 +9,14 @@ from fpdm.errors import UnknownNameError, suggest
 
 @frozen
 class Preset:
-    """The size of a transformer."""
+    """The size of a transformer.
+
+    Attributes:
+        depth: blocks of a DiT; an FPDiT has depths of its own.
+        hidden_size: width D.
+        num_heads: attention heads.
+        patch_size: side of a patch.
+    """
 
     depth: int
     hidden_size: int
@@ -27,7 +34,10 @@ PRESETS = {
 
 
 def preset(name: str) -> Preset:
-    """Return the preset `name`, such as `"XL/2"`.
+    """Return a preset.
+
+    Args:
+        name: such as `"XL/2"`.
 
     Raises:
         UnknownNameError: there is none; the message lists what there is.

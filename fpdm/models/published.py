@@ -78,6 +78,9 @@ def load_published(
             nothing, the last row of the label table is taken for no class.
         condition_pre_post_on_timestep: whether the explicit layers of an FPDM see the timestep.
 
+    Returns:
+        The network, in evaluation mode on the CPU.
+
     Raises:
         InvalidValueError: the file cannot be read, or does not hold such a network; the message
             names the tensors that are missing, too many or of a wrong shape.

@@ -57,7 +57,14 @@ class Size:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Size:
-        """Pick the sizes out of a network's configuration."""
+        """Pick the sizes out of a network's configuration.
+
+        Args:
+            config: as it was saved; what is no size is passed over.
+
+        Returns:
+            The sizes, checked.
+        """
         return cls(**{size.name: config[size.name] for size in fields(cls)})
 
     def __attrs_post_init__(self) -> None:
@@ -80,7 +87,16 @@ class Size:
 
 
 class Modulation(NamedTuple):
-    """What the conditioning says to one block; each (B, 1, D)."""
+    """What the conditioning says to one block; each (B, 1, D).
+
+    Attributes:
+        shift1: added to it then.
+        scale1: what the norm before attention is multiplied by, less 1.
+        gate1: what attention adds is multiplied by this.
+        shift2: added to it then.
+        scale2: what the norm before the MLP is multiplied by, less 1.
+        gate2: what the MLP adds is multiplied by this.
+    """
 
     shift1: Tensor
     scale1: Tensor
@@ -103,12 +119,28 @@ class Conditioning(NamedTuple):
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """`x * (1 + scale) + shift`."""
+    """Return `x * (1 + scale) + shift`.
+
+    Args:
+        x: (B, N, D).
+        shift: (B, 1, D).
+        scale: (B, 1, D).
+
+    Returns:
+        (B, N, D).
+    """
     return torch.addcmul(shift, x, 1 + scale)
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with a biased joint projection to query, key and value."""
+    """Multi-head self-attention with a biased joint projection to query, key and value.
+
+    Source: Vaswani et al., Attention is all you need, 2017.
+
+    Args:
+        dim: width D.
+        num_heads: how many heads; divides D.
+    """
 
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
@@ -117,7 +149,11 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, projected: Tensor) -> Tensor:
-        """Attend, given what `qkv` has made of the tokens; (B, N, 3 D) → (B, N, D)."""
+        """Attend, given what `qkv` has made of the tokens; (B, N, 3 D) → (B, N, D).
+
+        Args:
+            projected: query, key and value side by side, (B, N, 3 D).
+        """
         qkv = projected.unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, heads, D / heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, D / heads)
         mixed = F.scaled_dot_product_attention(query, key, value)
@@ -128,6 +164,7 @@ class Checkpointed(nn.Module):
     """A module that diffusers' `enable_gradient_checkpointing` can switch to recomputation.
 
     It then keeps the inputs of its `run` for the backward pass, and computes the rest again.
+    Source: Chen et al., Training deep nets with sublinear memory cost, 2016.
 
     Attributes:
         lean: whether, in training, what is cheap between two products of matrices is computed again
@@ -139,7 +176,15 @@ class Checkpointed(nn.Module):
     _gradient_checkpointing_func: Callable[..., Tensor]
 
     def recompute(self, run: Callable[..., Tensor], *inputs: Any) -> Tensor:
-        """Call `run`, and keep nothing but its inputs if so switched."""
+        """Call `run`, and keep nothing but its inputs if so switched.
+
+        Args:
+            run: what computes; a tensor comes out.
+            inputs: of it.
+
+        Returns:
+            What `run` returns, of its shape.
+        """
         if self.gradient_checkpointing and torch.is_grad_enabled():
             return self._gradient_checkpointing_func(run, *inputs)
         return run(*inputs)
@@ -150,6 +195,13 @@ class Checkpointed(nn.Module):
         In the backward pass `run` is then computed again up to the input of the linear layer: the
         recomputation stops when all that was not kept is there, before the product is taken. A
         compiler decides for itself what it computes again.
+
+        Args:
+            run: what computes; a tensor comes out.
+            inputs: of it, of any shapes.
+
+        Returns:
+            What `run` returns, of its shape.
         """
         again = self.lean and self.training and torch.is_grad_enabled()
         if again and not self.gradient_checkpointing and not torch.compiler.is_compiling():
@@ -158,7 +210,11 @@ class Checkpointed(nn.Module):
 
 
 class Block(Checkpointed):
-    """A transformer block with adaLN-Zero conditioning."""
+    """A transformer block with adaLN-Zero conditioning. Source: Peebles and Xie, ICCV 2023.
+
+    Args:
+        size: of the transformer.
+    """
 
     def __init__(self, size: Size) -> None:
         super().__init__()
@@ -172,15 +228,29 @@ class Block(Checkpointed):
         self.modulation = nn.Linear(dim, 6 * dim)
 
     def modulate(self, cond: Tensor) -> Modulation:
-        """What `cond`, (B, D), says to this block; it does not depend on the block's input."""
+        """What `cond`, (B, D), says to this block; it does not depend on the block's input.
+
+        Args:
+            cond: (B, D).
+        """
         return Modulation(*self.modulation(F.silu(cond))[:, None].chunk(6, dim=-1))
 
     def forward(self, x: Tensor, by: Modulation) -> Tensor:
-        """Run the block; (B, N, D) → (B, N, D)."""
+        """Run the block; (B, N, D) → (B, N, D).
+
+        Args:
+            x: tokens, (B, N, D).
+            by: what the conditioning says.
+        """
         return self.recompute(self.run, x, by)
 
     def run(self, x: Tensor, by: Modulation) -> Tensor:
-        """Run the block, keeping all that its gradient needs."""
+        """Run the block, keeping all that its gradient needs; (B, N, D) → (B, N, D).
+
+        Args:
+            x: tokens, (B, N, D).
+            by: what the conditioning says.
+        """
         projected = self.cheaply(self._to_attention, x, by.shift1, by.scale1)
         x = torch.addcmul(x, by.gate1, self.attn(projected))
         hidden = self.cheaply(self._to_hidden, x, by.shift2, by.scale2)
@@ -197,7 +267,13 @@ class Block(Checkpointed):
 
 
 class FinalLayer(nn.Module):
-    """Tokens to patches of the output."""
+    """Tokens to patches of the output.
+
+    Args:
+        dim: width D.
+        patch_size: P.
+        out_channels: C.
+    """
 
     def __init__(self, dim: int, patch_size: int, out_channels: int) -> None:
         super().__init__()
@@ -206,20 +282,36 @@ class FinalLayer(nn.Module):
         self.linear = nn.Linear(dim, patch_size**2 * out_channels)
 
     def forward(self, x: Tensor, cond: Tensor) -> Tensor:
-        """Project; (B, N, D), (B, D) → (B, N, P² C)."""
+        """Project; (B, N, D), (B, D) → (B, N, P² C).
+
+        Args:
+            x: tokens, (B, N, D).
+            cond: (B, D).
+        """
         shift, scale = self.modulation(F.silu(cond))[:, None].chunk(2, dim=-1)
         return cast("Tensor", self.linear(modulate(self.norm(x), shift, scale)))
 
 
 class TimestepEmbedding(nn.Module):
-    """Sinusoids of the timestep, `[cos, sin]`, through a small network."""
+    """Sinusoids of the timestep, `[cos, sin]`, through a small network.
+
+    128 frequencies, from 1 down to almost 1/10000. Source: Vaswani et al. 2017; Peebles and Xie
+    2023.
+
+    Args:
+        dim: width D.
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.mlp = nn.Sequential(nn.Linear(FREQUENCIES, dim), nn.SiLU(), nn.Linear(dim, dim))
 
     def forward(self, timestep: Tensor) -> Tensor:
-        """Embed; (B,) → (B, D)."""
+        """Embed; (B,) → (B, D).
+
+        Args:
+            timestep: from 0 to 1000, (B,).
+        """
         half = FREQUENCIES // 2
         # a timestep near 1000 costs float32 four digits of the angle; MPS has nothing wider
         wide = torch.float32 if timestep.device.type == "mps" else torch.float64
@@ -230,9 +322,14 @@ class TimestepEmbedding(nn.Module):
 
 
 def sincos_positions(dim: int, grid: int) -> Tensor:
-    """Position embeddings of a square grid of tokens in row-major order; (1, grid², dim).
+    """The position embeddings of a square grid of tokens in row-major order; (1, grid², dim).
 
     The column fills the first half of the channels, the row the second; each half is `[sin, cos]`.
+    Source: Vaswani et al. 2017, in two dimensions as Chen, Xie and He 2021 have them.
+
+    Args:
+        dim: width D, a multiple of 4.
+        grid: tokens in a row, and in a column.
     """
     omega = MAX_PERIOD ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim // 4))
     angle = torch.arange(grid, dtype=torch.float64)[:, None] * omega  # (grid, dim / 4)
@@ -259,14 +356,24 @@ class Embeddings(nn.Module):
         self.timestep_in_explicit = timestep_in_explicit
 
     def forward(self, timestep: Tensor, class_labels: Tensor) -> Conditioning:
-        """Embed; (B,), (B,) → two of (B, D)."""
+        """Embed; (B,), (B,) → two of (B, D).
+
+        Args:
+            timestep: from 0 to 1000, (B,).
+            class_labels: (B,), int64.
+        """
         label = self.label(class_labels)
         full = self.timestep(timestep) + label
         return Conditioning(full, full if self.timestep_in_explicit else label)
 
 
 class Encoder(nn.Module):
-    """Image to tokens through patches, positions and blocks: the explicit layers before."""
+    """Image to tokens through patches, positions and blocks: the explicit layers before.
+
+    Args:
+        size: of the transformer.
+        blocks: how many, ≥ 0.
+    """
 
     def __init__(self, size: Size, *, blocks: int) -> None:
         super().__init__()
@@ -281,13 +388,23 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: Tensor, cond: Conditioning) -> Tensor:
-        """Encode; (B, C, H, W) → (B, N, D)."""
+        """Encode; (B, C, H, W) → (B, N, D).
+
+        Args:
+            x: images, (B, C, H, W).
+            cond: of this timestep.
+        """
         x = self.patches(x).flatten(2).transpose(1, 2)  # (B, N, D)
         return run_blocks(self.blocks, x + self.positions.to(x.dtype), cond.explicit)
 
 
 class Decoder(nn.Module):
-    """Tokens to image through blocks and the final layer: the explicit layers after."""
+    """Tokens to image through blocks and the final layer: the explicit layers after.
+
+    Args:
+        size: of the transformer.
+        blocks: how many before the final layer, ≥ 0.
+    """
 
     def __init__(self, size: Size, *, blocks: int) -> None:
         super().__init__()
@@ -296,7 +413,12 @@ class Decoder(nn.Module):
         self.final = FinalLayer(size.hidden_size, size.patch_size, size.out_channels)
 
     def forward(self, z: Tensor, cond: Conditioning) -> Tensor:
-        """Decode; (B, N, D) → (B, C, H, W)."""
+        """Decode; (B, N, D) → (B, C, H, W).
+
+        Args:
+            z: tokens, (B, N, D).
+            cond: of this timestep.
+        """
         patches = self.final(run_blocks(self.blocks, z, cond.explicit), cond.explicit)
         grid = math.isqrt(patches.shape[1])
         size = self.patch_size
@@ -306,14 +428,26 @@ class Decoder(nn.Module):
 
 
 def run_blocks(blocks: nn.ModuleList, x: Tensor, cond: Tensor) -> Tensor:
-    """Run `blocks` one after the other."""
+    """Run `blocks` one after the other; (B, N, D) → (B, N, D).
+
+    Args:
+        blocks: each a [`Block`][fpdm.models.transformer.Block].
+        x: tokens, (B, N, D).
+        cond: what they are conditioned on, (B, D).
+    """
     for block in blocks:
         x = block(x, cast("Block", block).modulate(cond))
     return x
 
 
 def initialise(network: nn.Module) -> None:
-    """Set the initial weights: Xavier linears, small embeddings, zero gates and output."""
+    """Set the initial weights: Xavier linears, small embeddings, zero gates and output.
+
+    Source: Glorot and Bengio 2010; adaLN-Zero: Peebles and Xie 2023.
+
+    Args:
+        network: its weights are written to.
+    """
     for module in network.modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             nn.init.xavier_uniform_(module.weight.view(module.weight.shape[0], -1))

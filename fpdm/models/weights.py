@@ -43,6 +43,9 @@ def read_checkpoint(path: str | Path, weights: str | None = None) -> Checkpoint:
         path: a state dict or a training checkpoint (`.pt`), or `.safetensors`.
         weights: which of a training checkpoint, `ema` or `model`; None is the first that it has.
 
+    Returns:
+        The weights as they lie in the file, on the CPU, and the number of classes.
+
     Raises:
         InvalidValueError: there is no such file, it holds no weights, or it could run code.
     """
@@ -115,6 +118,11 @@ def _is_plain(tensor: Tensor) -> bool:
 
 
 def listed(names: list[str], most: int = 20) -> str:
-    """Names in a sentence; of very many, the first."""
+    """The names in a sentence; of very many, the first.
+
+    Args:
+        names: what to list.
+        most: how many are listed.
+    """
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + rest

@@ -41,7 +41,12 @@ class Classical:
     options: Mapping[str, Any] = MappingProxyType({})
 
     def evals(self, solver: FixedPointSolver, *, most: int = 120) -> int | None:
-        """The fewest evaluations with which `solver` solves it; None if `most` are not enough."""
+        """The fewest evaluations with which `solver` solves it; None if `most` are not enough.
+
+        Args:
+            solver: what is tried.
+            most: evaluations after which it is given up.
+        """
         for count in range(most + 1):
             if self.solved(solver.solve(self.f, self.x0, evals=count).value):
                 return count

@@ -32,14 +32,25 @@ class Problem:
     factor: float
 
     def f(self, z: Tensor) -> Tensor:
-        """The map; keeps shape and dtype, and computes in float32 or wider."""
+        """The map; keeps shape and dtype, and computes in float32 or wider.
+
+        Args:
+            z: a state, (B, ...).
+
+        Returns:
+            The image of `z`, (B, ...).
+        """
         wide = torch.promote_types(z.dtype, torch.float32)
         rows = z.to(wide).reshape(len(z), math.prod(z.shape[1:]))
         image = self.law(tuple(parameter.to(wide) for parameter in self.parameters), rows)
         return image.reshape(z.shape).to(z.dtype)
 
     def alone(self, index: int) -> Problem:
-        """The problem of one sample, as a batch of one."""
+        """The problem of one sample, as a batch of one.
+
+        Args:
+            index: which sample, from 0.
+        """
         keep = slice(index, index + 1)
         return Problem(
             self.x0[keep],
@@ -50,7 +61,11 @@ class Problem:
         )
 
     def error(self, value: Tensor) -> float:
-        """The largest distance of a sample from its fixed point, relative to 1 + its norm."""
+        """The largest distance of a sample from its fixed point, relative to 1 + its norm.
+
+        Args:
+            value: what a solver has found, (B, ...).
+        """
         rows = value.double().reshape(len(value), math.prod(value.shape[1:]))
         solution = self.solution.reshape(rows.shape)
         error = (rows - solution).norm(dim=1) / (1 + solution.norm(dim=1))
@@ -60,7 +75,17 @@ class Problem:
 def affine(
     shape: Sequence[int], *, factor: float, seed: int, dtype: torch.dtype = torch.float64
 ) -> Problem:
-    """`A z + b` with spectral norm `factor`, and the solution of a dense linear system."""
+    """`A z + b` with spectral norm `factor`, and the solution of a dense linear system.
+
+    Args:
+        shape: of the state, batch first.
+        factor: how much the map shrinks distances, in (0, 1).
+        seed: of the map and the start.
+        dtype: of the start.
+
+    Returns:
+        The problem, its fixed point exact to float64.
+    """
     rng = torch.Generator().manual_seed(seed)
     matrix, offset = _matrix(shape, factor, rng), _normal(shape, rng)
     size = matrix.shape[-1]
@@ -74,7 +99,17 @@ def affine(
 def network(
     shape: Sequence[int], *, factor: float, seed: int, dtype: torch.dtype = torch.float64
 ) -> Problem:
-    """`tanh(A z + b)` with spectral norm `factor`, solved by plain iteration in float64."""
+    """`tanh(A z + b)` with spectral norm `factor`, solved by plain iteration in float64.
+
+    Args:
+        shape: of the state, batch first.
+        factor: how much the map shrinks distances at most, in (0, 1).
+        seed: of the map and the start.
+        dtype: of the start.
+
+    Returns:
+        The problem, its fixed point exact to float64.
+    """
     rng = torch.Generator().manual_seed(seed)
     parameters = _matrix(shape, factor, rng), _normal(shape, rng)
     return _iterated(_network, parameters, shape, rng, factor, dtype)
@@ -83,7 +118,17 @@ def network(
 def cosine(
     shape: Sequence[int], *, factor: float, seed: int, dtype: torch.dtype = torch.float64
 ) -> Problem:
-    """`factor cos z + b` elementwise, solved by plain iteration in float64."""
+    """`factor cos z + b` elementwise, solved by plain iteration in float64.
+
+    Args:
+        shape: of the state, batch first.
+        factor: how much the map shrinks distances at most, in (0, 1).
+        seed: of the map and the start.
+        dtype: of the start.
+
+    Returns:
+        The problem, its fixed point exact to float64.
+    """
     rng = torch.Generator().manual_seed(seed)
     offset = _normal(shape, rng)
     parameters = torch.full_like(offset, factor), offset

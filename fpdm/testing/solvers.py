@@ -53,6 +53,7 @@ def check_solver(
 
     Raises:
         AssertionError: a law is broken; the message says which.
+        InvalidValueError: `without` names a law that there is not.
 
     Examples:
         >>> import fpdm

@@ -40,14 +40,28 @@ class Share(NamedTuple):
     unreadable: tuple[str, ...] = ()
 
     def split(self, parts: int) -> Iterator[Share]:
-        """Cut it into equal parts."""
+        """Cut it into equal parts.
+
+        Args:
+            parts: how many; divides B.
+
+        Yields:
+            A share of B / `parts` samples.
+        """
         tensors = (self.clean, self.noise, self.timestep, self.labels)
         for parted in zip(*(value.chunk(parts) for value in tensors), strict=True):
             clean, noise, timestep, labels = parted
             yield Share(clean, noise, timestep, labels)
 
     def to(self, device: torch.device) -> Share:
-        """Move the tensors to a device."""
+        """Move the tensors to a device.
+
+        Args:
+            device: where to.
+
+        Returns:
+            The share, its tensors there.
+        """
         return Share(
             self.clean.to(device, non_blocking=True),
             self.noise.to(device, non_blocking=True),
@@ -97,7 +111,11 @@ class Shares(TorchDataset[Share]):
         )
 
     def loader(self, start: int) -> Iterator[Share]:
-        """The shares from step `start` to the last, read ahead by the workers."""
+        """The shares from step `start` to the last, read ahead by the workers.
+
+        Args:
+            start: steps done, from 0.
+        """
         workers = self.config.engine.workers
         options: dict[str, Any] = {"prefetch_factor": 4} if workers else {}
         return iter(

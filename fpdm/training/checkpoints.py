@@ -41,6 +41,9 @@ class Checkpoints:
         Args:
             step: steps done.
             fill: puts its files into the folder that it is given.
+
+        Returns:
+            The folder of the checkpoint.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / f"{step:0{DIGITS}d}"
@@ -96,7 +99,13 @@ class Checkpoints:
 
 
 def check(path: Path) -> int:
-    """Compare the files of a checkpoint with its manifest; return its step.
+    """Compare the files of a checkpoint with its manifest.
+
+    Args:
+        path: the folder of the checkpoint.
+
+    Returns:
+        Its step.
 
     Raises:
         InvalidValueError: it is not whole; the message says which file is not as it was written.
@@ -121,6 +130,12 @@ def check(path: Path) -> int:
 
 def read_json(path: Path) -> Any:
     """Read a JSON object.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The object, a `dict`.
 
     Raises:
         InvalidValueError: there is no such file, or it holds none.

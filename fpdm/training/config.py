@@ -27,6 +27,9 @@ class DataConfig(ABC):
     def open(self) -> Dataset:
         """Open it.
 
+        Returns:
+            The data set, which holds no open file.
+
         Raises:
             InvalidValueError: it cannot be read; the message names the file.
         """
@@ -37,7 +40,11 @@ class DigitsData(DataConfig):
     """`kind = "digits"`: handwritten digits of 8 × 8 pixels, from scikit-learn."""
 
     def open(self) -> Dataset:
-        """Open the data set."""
+        """Open the data set.
+
+        Raises:
+            MissingDependencyError: scikit-learn is not installed.
+        """
         from fpdm.data import digits
 
         return digits()
@@ -53,6 +60,9 @@ class ImageFolderData(DataConfig):
         channels: 3 for colour, 1 for grey.
         flip: mirror images at random.
         strict: stop at a file that cannot be read, instead of passing over it.
+
+    Raises:
+        InvalidValueError: a value is not allowed.
     """
 
     root: str
@@ -78,6 +88,9 @@ class LatentsData(DataConfig):
         root: the folder.
         flip: take the latents of mirrored images at random, where they were stored.
         verify: compare the checksums of all shards before training.
+
+    Raises:
+        InvalidValueError: a value is not allowed.
     """
 
     root: str
@@ -98,6 +111,9 @@ class FastDiTData(DataConfig):
     Args:
         root: the folder that holds both.
         num_classes: one more than the largest label if not given.
+
+    Raises:
+        InvalidValueError: a value is not allowed.
     """
 
     root: str
@@ -122,6 +138,9 @@ class ModelConfig:
         num_heads: attention heads.
         mlp_ratio: hidden width of a block's MLP, relative to the width.
         learn_sigma: learn the variance too, by the hybrid loss; not with flow matching.
+
+    Raises:
+        InvalidValueError: a value is not allowed.
     """
 
     patch_size: int = field(default=2, validator=whole(minimum=1))
@@ -156,6 +175,10 @@ class FPDiTConfig(ModelConfig):
         gradient: how training differentiates.
         evals: iterations at a timestep where sampling does not say.
         training_solver: what iterates in training.
+
+    Raises:
+        InvalidValueError: a value or an option of a component is not allowed.
+        UnknownNameError: no component has such a name.
     """
 
     pre_depth: int = field(default=1, validator=whole(minimum=0))
@@ -174,6 +197,9 @@ class DiTConfig(ModelConfig):
 
     Args:
         depth: blocks.
+
+    Raises:
+        InvalidValueError: a value is not allowed.
     """
 
     depth: int = field(default=12, validator=whole(minimum=1))
@@ -183,12 +209,17 @@ class DiTConfig(ModelConfig):
 class OptimizerConfig:
     """AdamW with a linear warm-up and a cosine decay.
 
+    Source: Loshchilov and Hutter, Decoupled weight decay regularization, 2019.
+
     Args:
         learning_rate: the highest, between warm-up and decay.
         weight_decay: decoupled, as in AdamW.
         warmup_steps: steps of the linear warm-up.
         final_learning_rate: where the cosine ends, relative to `learning_rate`; 1 is constant.
         max_grad_norm: gradients are scaled down to this norm.
+
+    Raises:
+        InvalidValueError: a value is not allowed.
     """
 
     learning_rate: float = field(default=1e-4, validator=real(above=0))
@@ -209,6 +240,9 @@ class EngineConfig:
         compile: compile the blocks with `torch.compile`.
         sharding: `none` keeps all weights in each process (DDP); `fsdp` spreads them (FSDP2).
         workers: processes that read data ahead; 0 reads in the training process.
+
+    Raises:
+        InvalidValueError: a value is not allowed, or `fp16` is asked for with `fsdp`.
     """
 
     precision: str = field(default="fp32", validator=choice(*PRECISIONS))
@@ -233,6 +267,9 @@ class CheckpointsConfig:
     Args:
         every: steps from one checkpoint to the next; there is one at the end in any case.
         keep: how many are kept, the newest; 0 keeps all.
+
+    Raises:
+        InvalidValueError: a value is not allowed.
     """
 
     every: int = field(default=1000, validator=whole(minimum=1))
@@ -248,6 +285,9 @@ class GuardsConfig:
             single one is left out.
         max_residual: relative residual of a solve, on average over recent steps, beyond which there
             is a warning.
+
+    Raises:
+        InvalidValueError: a value is not allowed.
     """
 
     max_skipped: int = field(default=20, validator=whole(minimum=1))
@@ -272,6 +312,9 @@ class TrackingConfig:
         samples_every: steps from one picture of samples to the next; 0 for none.
         samples: how many a picture shows.
         samples_budget: block passes for each; a DiT makes as many whole timesteps as it pays for.
+
+    Raises:
+        InvalidValueError: a value is not allowed, or accelerate knows no such tracker.
     """
 
     every: int = field(default=10, validator=whole(minimum=1))
@@ -292,6 +335,17 @@ class TrainConfig:
         class_dropout: share of labels dropped, for classifier-free guidance.
         ema_decay: how long the average of the weights remembers, with which samples are drawn.
         ema_warmup: begin the average with a short memory that grows to `ema_decay`.
+        data: what is learned from.
+        model: the network.
+        diffusion: how images are noised, and what the network predicts.
+        optimizer: how the weights are changed.
+        engine: how the work is done.
+        checkpoints: when the state is saved.
+        guards: when it has gone wrong.
+        tracking: what is written down.
+
+    Raises:
+        InvalidValueError: a value is not allowed, or two do not fit together.
     """
 
     steps: int = field(default=2500, validator=whole(minimum=1))

@@ -25,6 +25,12 @@ MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 def start_engine(config: TrainConfig) -> Accelerator:
     """Make the accelerator of a training, once its processes are known to fit the configuration.
 
+    Args:
+        config: of the training.
+
+    Returns:
+        The accelerator, with the device and the precision of this process.
+
     Raises:
         InvalidValueError: they do not fit, or this machine cannot do what is asked for.
     """
@@ -65,7 +71,16 @@ def start_engine(config: TrainConfig) -> Accelerator:
 
 
 def prepare(accelerator: Accelerator, network: Network, config: EngineConfig) -> nn.Module:
-    """Put a network on its device, ready to be trained by all processes together."""
+    """Put a network on its device, ready to be trained by all processes together.
+
+    Args:
+        accelerator: of the training.
+        network: untrained.
+        config: how the work is done.
+
+    Returns:
+        The network as it is to be called.
+    """
     if config.gradient_checkpointing:
         network.enable_gradient_checkpointing()
     if config.compile:
@@ -82,6 +97,12 @@ def spread(network: Network) -> nn.Module:
 
     A block is gathered when it runs. The block that is iterated stays so until its last iteration.
     A modulation is computed apart from its block, and is gathered apart.
+
+    Args:
+        network: on its device.
+
+    Returns:
+        The network, its weights spread.
     """
     layer = getattr(network, "layer", None)
     iterated = None if layer is None else layer.block.block
@@ -93,7 +114,13 @@ def spread(network: Network) -> nn.Module:
 
 
 def synchronised(accelerator: Accelerator, network: nn.Module, *, last: bool) -> Any:
-    """A context in which gradients are summed over the processes only if this part is the last."""
+    """A context in which gradients are summed over the processes only if this part is the last.
+
+    Args:
+        accelerator: of the training.
+        network: what `prepare` returned.
+        last: whether this part of a batch is the last.
+    """
     if isinstance(network, FSDPModule):
         network.set_requires_gradient_sync(last)
         return nullcontext()
@@ -101,5 +128,12 @@ def synchronised(accelerator: Accelerator, network: nn.Module, *, last: bool) ->
 
 
 def whole(value: Tensor) -> Tensor:
-    """A tensor that may be spread over the processes, in one piece; all of them have to call it."""
+    """A tensor that may be spread over the processes, in one piece; all of them have to call it.
+
+    Args:
+        value: of any shape.
+
+    Returns:
+        A plain tensor of the same shape.
+    """
     return value.full_tensor() if isinstance(value, DTensor) else value

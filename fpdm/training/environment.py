@@ -17,7 +17,11 @@ PACKAGES = ("fpdm", "torch", "diffusers", "accelerate", "numpy", "safetensors", 
 
 
 def environment(*, processes: int) -> dict[str, Any]:
-    """Versions, git revision and machine, as plain data."""
+    """What a training is run with: versions, git revision and machine, as plain data.
+
+    Args:
+        processes: how many share the training.
+    """
     return {
         "command": sys.argv,
         "packages": {name: _version(name) for name in PACKAGES},
@@ -31,7 +35,11 @@ def environment(*, processes: int) -> dict[str, Any]:
 
 
 def git_revision(folder: Path) -> str | None:
-    """The commit of the repository that a folder is in, `-dirty` if changed; None if in none."""
+    """The commit of the repository that a folder is in, `-dirty` if changed; None if in none.
+
+    Args:
+        folder: anywhere in the repository.
+    """
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"],

@@ -38,6 +38,9 @@ class Guards:
     def watch(self, progress: Progress) -> None:
         """Look at a step.
 
+        Args:
+            progress: what the training said of the step.
+
         Raises:
             TrainingError: too many steps in a row were left out.
 

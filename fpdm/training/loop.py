@@ -226,7 +226,18 @@ class Training:
 
 
 def build_network(config: TrainConfig, shape: Shape) -> Network:
-    """Build the untrained network that a configuration describes for data of a shape."""
+    """Build the untrained network that a configuration describes for data of a shape.
+
+    Args:
+        config: of the training.
+        shape: sizes, channels and classes of the data.
+
+    Returns:
+        An [`FPDiT`][fpdm.FPDiT] or a [`DiT`][fpdm.DiT] with random weights.
+
+    Raises:
+        InvalidValueError: sizes do not fit together.
+    """
     cls = FPDiT if isinstance(config.model, FPDiTConfig) else DiT
     return cls(
         sample_size=shape.size,
@@ -237,7 +248,17 @@ def build_network(config: TrainConfig, shape: Shape) -> Network:
 
 
 def learning_rate_curve(config: OptimizerConfig, steps: int) -> Callable[[int], float]:
-    """The learning rate at a step relative to its peak: linear warm-up, then a cosine."""
+    """The learning rate at a step relative to its peak: linear warm-up, then a cosine.
+
+    Source: Goyal et al. 2017 (the warm-up); Loshchilov and Hutter, SGDR, 2017 (the cosine).
+
+    Args:
+        config: of the optimizer.
+        steps: of the training.
+
+    Returns:
+        A function of the steps done, with values in [0, 1].
+    """
 
     def at(step: int) -> float:
         if step < config.warmup_steps:

@@ -19,6 +19,12 @@ WIDTH = 88
 def print_config(config: TrainConfig) -> str:
     """Write a configuration as TOML that `load_config` reads, every key with what it means.
 
+    Args:
+        config: of the training.
+
+    Returns:
+        The text of the file; an option that is None is commented out.
+
     Examples:
         >>> from fpdm.training import TrainConfig, print_config
         >>> print_config(TrainConfig()).splitlines()[:2]
@@ -32,7 +38,7 @@ def print_config(config: TrainConfig) -> str:
         lines += ["", f"[{table}]"]
         if table in KINDS:
             key, kinds = KINDS[table]
-            lines += [f"# One of {', '.join(kinds)}.", f"{key} = {_value(tree[table][key])}"]
+            lines += [f"# One of {', '.join(kinds)}.", f"{key} = {toml(tree[table][key])}"]
         lines += _lines(tree[table], cls, without=[KINDS[table][0]] if table in KINDS else [])
     return "\n".join(lines) + "\n"
 
@@ -44,11 +50,18 @@ def _lines(tree: Mapping[str, Any], cls: type, *, without: list[str]) -> Iterato
             continue
         if key in said:
             yield from textwrap.wrap(said[key], WIDTH, initial_indent="# ", subsequent_indent="# ")
-        yield f"# {key} =" if value is None else f"{key} = {_value(value)}"
+        yield f"# {key} =" if value is None else f"{key} = {toml(value)}"
 
 
 def explain(cls: type) -> dict[str, str]:
-    """What the docstring of a class, and of those it derives from, says of each argument."""
+    """What the docstring of a class, and of those it derives from, says of each argument.
+
+    Args:
+        cls: a class of the configuration.
+
+    Returns:
+        A sentence by the name of the argument.
+    """
     said: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         for argument in parse(base.__doc__ or "").params:
@@ -57,12 +70,16 @@ def explain(cls: type) -> dict[str, str]:
     return said
 
 
-def _value(value: Any) -> str:
-    """A value as TOML."""
+def toml(value: Any) -> str:
+    """A value as TOML.
+
+    Args:
+        value: a table, a list, a text, a number, or true or false.
+    """
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_value, value)) + "]"
+        return "[" + ", ".join(map(toml, value)) + "]"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return json.dumps(value)  # numbers, true and false are written alike

@@ -35,6 +35,9 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> TrainConfi
             `optimizer.learning_rate=3e-4`. Another kind of data or network leaves out what the
             file says of the old kind alone.
 
+    Returns:
+        The configuration, checked.
+
     Raises:
         InvalidValueError: the file or an override cannot be read, or a value is not allowed; the
             message names the path of the key.
@@ -44,7 +47,18 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> TrainConfi
 
 
 def override(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Plain data with values replaced; see [`load_config`][fpdm.training.load_config]."""
+    """Replace values of plain data.
+
+    Args:
+        tree: tables by name; it is left as it is.
+        overrides: as of [`load_config`][fpdm.training.load_config].
+
+    Returns:
+        The tables with these values.
+
+    Raises:
+        InvalidValueError: an override is no `key=value`, or leads into what is no table.
+    """
     tables = {key: _as_table(key, value) for key, value in tree.items()}
     for text in overrides:
         _set(tables, text)
@@ -52,7 +66,18 @@ def override(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any
 
 
 def structure_config(tree: Mapping[str, Any]) -> TrainConfig:
-    """Turn plain data into a configuration; raises like `load_config`."""
+    """Turn plain data into a configuration.
+
+    Args:
+        tree: tables by name; what is left out has its default.
+
+    Returns:
+        The configuration, checked.
+
+    Raises:
+        InvalidValueError: a key is not known or a value not allowed; the message names the path of
+            the key.
+    """
     try:
         return _CONVERTER.structure(tree, TrainConfig)
     except Exception as error:  # cattrs collects what is wrong into a group of errors
@@ -63,7 +88,14 @@ def structure_config(tree: Mapping[str, Any]) -> TrainConfig:
 
 
 def unstructure_config(config: TrainConfig) -> dict[str, Any]:
-    """Turn a configuration into plain data, the inverse of `structure_config`."""
+    """Turn a configuration into plain data, the inverse of `structure_config`.
+
+    Args:
+        config: of the training.
+
+    Returns:
+        Tables by name.
+    """
     tree = attrs.asdict(config)
     for table, (key, kinds) in KINDS.items():
         names = {cls: name for name, cls in kinds.items()}
@@ -72,7 +104,15 @@ def unstructure_config(config: TrainConfig) -> dict[str, Any]:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, with dots in the keys."""
+    """Nested tables as one, with dots in the keys.
+
+    Args:
+        tree: tables in tables.
+        prefix: what each key begins with.
+
+    Returns:
+        One table; `{"a": {"b": 1}}` has the key `a.b`.
+    """
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):

@@ -178,7 +178,12 @@ class Run:
 
 
 def save_pipeline(pipe: Any, folder: Path) -> None:
-    """Save a pipeline into the folder of a run; its index, which makes it whole, comes last."""
+    """Save a pipeline into the folder of a run; its index, which makes it whole, comes last.
+
+    Args:
+        pipe: the pipeline.
+        folder: of the run, which is there.
+    """
     with tempfile.TemporaryDirectory(dir=folder, prefix=storage.TEMPORARY) as beside:
         pipe.save_pretrained(beside)
         parts = sorted(Path(beside).iterdir(), key=lambda path: path.name == INDEX)
@@ -189,7 +194,11 @@ def save_pipeline(pipe: Any, folder: Path) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Remove what an earlier run has left in a folder, and nothing else."""
+    """Remove what an earlier run has left in a folder, and nothing else.
+
+    Args:
+        folder: of the run, which may be missing.
+    """
     for name in OURS:
         path = folder / name
         if path.is_dir() and not path.is_symlink():
@@ -199,7 +208,16 @@ def discard(folder: Path) -> None:
 
 
 def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    """Raise `InvalidValueError` unless a run may write to `folder`."""
+    """Check that a run may write to a folder.
+
+    Args:
+        folder: where to.
+        resume: whether it is to go on with the run that is there.
+        overwrite: whether what is there may be removed.
+
+    Raises:
+        InvalidValueError: it may not; the message says what to add to the command.
+    """
     if resume and overwrite:
         raise InvalidValueError("--resume with --overwrite: must be one of them.")
     if folder.exists() and not folder.is_dir():

@@ -20,6 +20,14 @@ def draw_samples(pipe: Any, config: TrainConfig, *, title: str) -> Image.Image |
     """Draw a grid of samples, every class in turn; None if there is no way to images.
 
     The noise is the same at every step, so that pictures can be compared.
+
+    Args:
+        pipe: the pipeline that draws.
+        config: of the training: how many, with what budget, from what seed.
+        title: what stands above them.
+
+    Returns:
+        The picture.
     """
     if pipe.vae is None and pipe.model.config["in_channels"] not in PIXEL_CHANNELS:
         return None

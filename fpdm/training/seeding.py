@@ -11,7 +11,13 @@ STREAMS = ("order", "noise", "counts")
 
 
 def generator(seed: int, step: int, stream: str) -> torch.Generator:
-    """A CPU generator for one purpose at one step (or epoch); `stream` is one of `STREAMS`."""
+    """A CPU generator for one purpose at one step (or epoch); `stream` is one of `STREAMS`.
+
+    Args:
+        seed: of the training.
+        step: of the training, or an epoch.
+        stream: what is drawn: `order`, `noise` or `counts`.
+    """
     state = (seed * 1_000_003 + step) * len(STREAMS) + STREAMS.index(stream)
     return torch.Generator().manual_seed(state % 2**63)
 
@@ -40,10 +46,15 @@ def _shuffled(seed: int, epoch: int, size: int) -> Tensor:
 def drop_labels(labels: Tensor, chance: Tensor, share: float, null: int) -> Tensor:
     """Replace a `share` of labels by the null class: those whose `chance` in [0, 1) is below it.
 
+    Source: Ho and Salimans, Classifier-free diffusion guidance, 2022.
+
     Args:
-        labels: (B,).
+        labels: (B,), int64.
         chance: drawn uniformly, (B,).
         share: of labels to drop.
         null: the label for no class.
+
+    Returns:
+        (B,), int64.
     """
     return torch.where(chance < share, null, labels)

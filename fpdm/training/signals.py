@@ -16,7 +16,8 @@ EXIT_CODES: dict[int, int] = {signal.SIGTERM: 0, signal.SIGINT: 130}
 class Stopped(FPDMError):  # noqa: N818 (no error)
     """A training was asked to stop, and has done so at the end of a step.
 
-    Attributes:
+    Args:
+        message: what to say.
         exit_code: 0 after SIGTERM, 130 after SIGINT.
     """
 

@@ -71,7 +71,11 @@ class Captured:
         }
 
     def write(self, folder: Path) -> None:
-        """Write it: the pipeline of the averaged weights, and under `training/` the rest."""
+        """Write it: the pipeline of the averaged weights, and under `training/` the rest.
+
+        Args:
+            folder: of the checkpoint, which is empty.
+        """
         self.pipeline.save_pretrained(folder, max_shard_size="1TB")
         inner = folder / "training"
         inner.mkdir()
@@ -87,6 +91,10 @@ class Captured:
 
 def restore(training: Training, folder: Path) -> None:
     """Put a training into the state that a checkpoint holds; all processes have to call it.
+
+    Args:
+        training: at its beginning.
+        folder: of the checkpoint.
 
     Raises:
         InvalidValueError: the checkpoint is of another configuration or other data, or damaged.
@@ -134,7 +142,17 @@ FREE = (
 def refuse_another(
     training: Training, state: Mapping[str, Any], folder: Path, *, data: bool = True
 ) -> None:
-    """Raise `InvalidValueError` if a saved state is of another training, or of other `data`."""
+    """Check that a saved state is of this training, and of its data.
+
+    Args:
+        training: the training.
+        state: what was saved; its `config`, and its `data` where this is compared.
+        folder: what the message names.
+        data: whether to compare the data too.
+
+    Raises:
+        InvalidValueError: it is of another; the message says in what they differ.
+    """
     now = flatten(unstructure_config(training.config))
     then = flatten(state.get("config", {}))
     free = [*FREE, *(["steps"] if training.config.optimizer.final_learning_rate == 1 else [])]

@@ -36,7 +36,11 @@ class Log:
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, figures: dict[str, Any]) -> None:
-        """Append a line."""
+        """Append a line.
+
+        Args:
+            figures: by name, with a whole number `step`; inf and NaN are written as texts.
+        """
         self._file.write(_line(figures))
         self._file.flush()
 
@@ -54,7 +58,11 @@ def _line(figures: dict[str, Any]) -> str:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; none if there is no such file. A torn last line is left out."""
+    """The lines of a log; none if there is no such file. A torn last line is left out.
+
+    Args:
+        path: of the log.
+    """
     if not path.exists():
         return []
     lines = []
@@ -70,6 +78,11 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 def start_trackers(accelerator: Accelerator, config: TrainConfig, folder: Path) -> None:
     """Start the trackers that the configuration names.
+
+    Args:
+        accelerator: of the training.
+        config: of the training.
+        folder: where trackers may write.
 
     Raises:
         MissingDependencyError: one is not installed.
@@ -96,7 +109,13 @@ def start_trackers(accelerator: Accelerator, config: TrainConfig, folder: Path) 
 
 
 def log_picture(accelerator: Accelerator, picture: Image.Image, step: int) -> None:
-    """Give a picture to the trackers that take pictures."""
+    """Give a picture to the trackers that take pictures.
+
+    Args:
+        accelerator: of the training.
+        picture: of samples.
+        step: steps done.
+    """
     pixels = np.asarray(picture.convert("RGB"))[None]  # (1, H, W, 3)
     for tracker in accelerator.trackers:
         if hasattr(tracker, "log_images"):  # one of them asks in which order the dimensions are
@@ -105,5 +124,9 @@ def log_picture(accelerator: Accelerator, picture: Image.Image, step: int) -> No
 
 
 def figures(progress: Progress) -> dict[str, Any]:
-    """What is written down of a step."""
+    """What is written down of a step.
+
+    Args:
+        progress: what the training said of the step.
+    """
     return attrs.asdict(progress)

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 def find_vae(space: LatentSpace | None) -> AutoencoderKL | None:
     """Load the VAE of a latent space; None for images, and where it cannot be had.
 
+    Args:
+        space: of the data; None for images.
+
+    Returns:
+        The autoencoder, in float32 on the CPU.
+
     Warns:
         TrainingWarning: it cannot be had; the training then draws latents.
     """

@@ -23,11 +23,15 @@ class Adaptive(AllocationPolicy):
         iterations = share * clip(1 + gain * log10(r / target), 1 / 2, 2)
 
     where `share` is what each timestep to come would get of an equal split. Saved iterations raise
-    the later shares. Reading the residual waits for the device once per timestep.
+    the later shares. Reading the residual waits for the device once per timestep. Source: the rule
+    is this library's own.
 
     Args:
         target: the relative residual that deserves an equal share, > 0.
         gain: change of the share for a residual ten times larger, ≥ 0; 0 is an equal split.
+
+    Raises:
+        InvalidValueError: an option is not allowed.
     """
 
     name: ClassVar[str] = "adaptive"

@@ -11,7 +11,10 @@ from fpdm.allocator import WeightedAllocation
 
 @frozen
 class Constant(WeightedAllocation):
-    """Equal shares; where the budget does not divide, the last timesteps get one more."""
+    """Equal shares; where the budget does not divide, the last timesteps get one more.
+
+    Source: Bai and Melas-Kyriazi, Fixed Point Diffusion Models, CVPR 2024.
+    """
 
     name: ClassVar[str] = "constant"
 

@@ -11,9 +11,12 @@ from fpdm.allocator import WeightedAllocation
 
 
 def ramp(steps: int) -> list[Fraction]:
-    """Weights from 1/2 to 3/2 in equal strides; a single timestep weighs 1.
+    """The weights of a ramp from 1/2 to 3/2 in equal strides; a single timestep weighs 1.
 
     Exact, so that it is never a rounding error of the weights that decides who gets the odd one.
+
+    Args:
+        steps: how many timesteps there are, ≥ 1.
     """
     if steps == 1:
         return [Fraction(1)]

@@ -27,6 +27,10 @@ class Implicit(GradientEstimator):
     Args:
         evals: evaluations of `f`, ≥ 1; the last one carries the gradient.
         backward_evals: vector-Jacobian products in the backward pass, ≥ 1.
+
+    Raises:
+        InvalidValueError: a count is not allowed.
+        GradientError: in the backward pass, if a second derivative is asked for.
     """
 
     name: ClassVar[str] = "implicit"

@@ -25,6 +25,9 @@ class JFB(GradientEstimator):
 
     Args:
         no_grad: iterations before the last, ≥ 0.
+
+    Raises:
+        InvalidValueError: `no_grad` is not allowed.
     """
 
     name: ClassVar[str] = "jfb"

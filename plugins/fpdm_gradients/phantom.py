@@ -27,6 +27,9 @@ class Phantom(GradientEstimator):
         no_grad: iterations of the solver, ≥ 0.
         grad: damped iterations with gradient, ≥ 1.
         damping: their step, in (0, 1].
+
+    Raises:
+        InvalidValueError: an option is not allowed.
     """
 
     name: ClassVar[str] = "phantom"

@@ -27,6 +27,9 @@ class SJFB(GradientEstimator):
     Args:
         max_no_grad: the most iterations without gradient, ≥ 0.
         max_grad: the most iterations with gradient, ≥ 1.
+
+    Raises:
+        InvalidValueError: a count is not allowed.
     """
 
     name: ClassVar[str] = "sjfb"
@@ -35,7 +38,11 @@ class SJFB(GradientEstimator):
     max_grad: int = field(default=12, validator=whole(minimum=1))
 
     def draw(self, generator: torch.Generator | None = None) -> tuple[int, int]:
-        """Return n and m, drawn from a CPU generator (the default one if None)."""
+        """Return n and m, each with equal chances.
+
+        Args:
+            generator: a CPU generator; None is the global one.
+        """
         no_grad = torch.randint(0, self.max_no_grad + 1, (), generator=generator)
         grad = torch.randint(1, self.max_grad + 1, (), generator=generator)
         return int(no_grad), int(grad)

@@ -22,7 +22,7 @@ def truncated(
 
     Args:
         f: the map.
-        z0: where to start; it receives no gradient.
+        z0: where to start, (B, ...); it receives no gradient.
         before: a solver and its evaluations without gradient.
         after: a solver and its evaluations with gradient.
 

@@ -18,8 +18,14 @@ from fpdm.solution import Solution
 class Unrolled(GradientEstimator):
     """Plain autograd through every iteration, the start included. Memory grows with `evals`.
 
+    Source: Werbos, Backpropagation through time: what it does and how to do it, Proc. IEEE 78
+    (1990).
+
     Args:
         evals: iterations, ≥ 1.
+
+    Raises:
+        InvalidValueError: `evals` is not allowed.
     """
 
     name: ClassVar[str] = "unrolled"

@@ -17,11 +17,16 @@ from fpdm.solution import Solution
 class Extrapolate(InitStrategy):
     """`z0 = z₋₁ + step (z₋₁ - z₋₂)`, from the solutions of the last two timesteps.
 
-    With one past solution this is `reuse`, with none `features`. A full step feeds the error of
-    each solve into the next and diverges at one iteration per timestep; half a step does not.
+    With one past solution this is `reuse`, with none `features`. A step feeds the error of each
+    solve into the next: with `(1 + 2 step) Lᵏ < 1`, where an iteration shrinks errors by `L` and
+    there are `k` of them, it dies out. At one iteration per timestep `reuse` is better.
+    Source: the rule is this library's own.
 
     Args:
         step: how far to go on, in [0, 1].
+
+    Raises:
+        InvalidValueError: `step` is not allowed.
     """
 
     name: ClassVar[str] = "extrapolate"

@@ -14,7 +14,10 @@ from fpdm.solution import Solution
 
 @frozen
 class Features(InitStrategy):
-    """`z0 = h`: the features are the start, as in training."""
+    """`z0 = h`: the features are the start, as in training.
+
+    Source: Bai and Melas-Kyriazi, Fixed Point Diffusion Models, CVPR 2024.
+    """
 
     name: ClassVar[str] = "features"
 

@@ -41,6 +41,9 @@ class Anderson(SecantSolver):
         kind: `"II"`, the least-squares form, or `"I"`, the form that approximates the Jacobian
             instead of its inverse.
         carry: whether the differences go on to the next timestep.
+
+    Raises:
+        InvalidValueError: an option is not allowed.
     """
 
     name: ClassVar[str] = "anderson"

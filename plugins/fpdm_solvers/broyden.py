@@ -38,6 +38,9 @@ class Broyden(SecantSolver):
         rank: the number of updates kept, ≥ 1; 2 rank states of memory.
         safeguard: the growth of the residual at which an iterate is rejected, ≥ 1.
         carry: whether the updates go on to the next timestep.
+
+    Raises:
+        InvalidValueError: an option is not allowed.
     """
 
     name: ClassVar[str] = "broyden"

@@ -52,6 +52,11 @@ class Differences:
         """Take `newer - older`, (B, D), as the newest, where `learned`, (B,), holds.
 
         A sample that does not learn keeps what was in that place; in a new place it has anything.
+
+        Args:
+            newer: (B, D).
+            older: (B, D).
+            learned: (B,), bool.
         """
         slot = self.count % self.size
         self.count += 1
@@ -77,7 +82,7 @@ class Differences:
         self.columns = [column.detach() for column in self.columns]
 
     def copy(self) -> Differences:
-        """One with the same columns that changes apart from this one."""
+        """A copy with the same columns that changes apart from this one."""
         fresh = Differences(self.size)
         for column in self.columns:
             fresh._place(column).copy_(column)
@@ -94,13 +99,28 @@ class Differences:
         return self.columns[-1]
 
     def dots(self, vector: Tensor) -> Tensor:
-        """The inner product of each with `vector`, (B, D); (B, len)."""
+        """The inner product of each with `vector`, (B, D); (B, len).
+
+        Args:
+            vector: (B, D).
+
+        Returns:
+            (B, len), in the order of the slots.
+        """
         if not self._as_products(vector):
             return torch.stack([(column * vector).sum(dim=1) for column in self.columns], dim=1)
         return torch.cat([_product(vector, block.mT) for block in self._filled()], dim=1)
 
     def subtract(self, start: Tensor, weights: Tensor) -> Tensor:
-        """`start - Σ weight · difference`; (B, D), weights (B, len)."""
+        """Return `start - Σ weight · difference`.
+
+        Args:
+            start: (B, D).
+            weights: in the order of the slots, (B, len).
+
+        Returns:
+            (B, D).
+        """
         weights = weights.to(start.dtype)
         if self._as_products(start, weights):
             parts, blocks = weights.split(BLOCK, dim=1), self._filled()

@@ -19,8 +19,14 @@ class Naive(IterativeSolver):
     The iterate after the last evaluation is returned, whatever its residual, so that n evaluations
     followed by m are n + m evaluations.
 
+    Source: Picard, J. Math. Pures Appl. 6 (1890). Damped: Mann, Mean value methods in iteration,
+    Proc. Amer. Math. Soc. 4 (1953).
+
     Args:
         damping: step towards `f(z)`, in (0, 1]; 1 is undamped.
+
+    Raises:
+        InvalidValueError: `damping` is not allowed.
     """
 
     name: ClassVar[str] = "naive"

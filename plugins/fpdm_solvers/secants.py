@@ -133,7 +133,12 @@ class SecantSolver(IterativeSolver):
         )
 
     def resume(self, z0: Tensor, carry: Any) -> Secants:
-        """Begin with the differences of an earlier solve; it may have been of another `f`."""
+        """Begin with the differences of an earlier solve; it may have been of another `f`.
+
+        Raises:
+            InvalidValueError: it is of another solver, or of states of another shape, dtype or
+                device.
+        """
         fresh = self.start(z0)
         if not isinstance(carry, Secants) or _kind(carry) != _kind(fresh):
             raise InvalidValueError(

@@ -39,6 +39,8 @@ class TorchdeqSolver(FixedPointSolver):
     torchdeq sees the state as rows in float32 or wider and is told never to stop; the count and
     the tolerance are kept here. Evaluations that it leaves over, also when it fails on a singular
     system, are spent on plain steps.
+
+    Source: Geng and Kolter, TorchDEQ: a library for deep equilibrium models, 2023.
     """
 
     extra: ClassVar[int] = 0
@@ -49,7 +51,13 @@ class TorchdeqSolver(FixedPointSolver):
 
     @abstractmethod
     def run(self, f: Rows, z0: Tensor, **options: Any) -> None:
-        """Let torchdeq evaluate `f` on rows, (B, D), from `z0`."""
+        """Let torchdeq evaluate `f` on rows, (B, D), from `z0`.
+
+        Args:
+            f: maps rows to rows, (B, D); each call is one evaluation.
+            z0: where to start, (B, D).
+            options: `max_iter`, `tol` and `return_final` of torchdeq.
+        """
 
     def solve(
         self,
@@ -90,10 +98,13 @@ class TorchdeqSolver(FixedPointSolver):
 
 @frozen
 class TorchdeqNaive(TorchdeqSolver):
-    """torchdeq's plain iteration.
+    """torchdeq's plain iteration. Source: Geng and Kolter, TorchDEQ, 2023.
 
     Args:
         tau: damping between evaluations, in (0, 1]; 1 is undamped.
+
+    Raises:
+        InvalidValueError: `tau` is not allowed.
     """
 
     name: ClassVar[str] = "torchdeq-naive"
@@ -111,12 +122,17 @@ class TorchdeqNaive(TorchdeqSolver):
 class TorchdeqAnderson(TorchdeqSolver):
     """torchdeq's Anderson acceleration; up to two evaluations are plain steps.
 
-    Its ridge is absolute, so it helps little where the residuals are small.
+    Its ridge is absolute, so it helps little where the residuals are small. Source: Geng and
+    Kolter, TorchDEQ, 2023; Anderson, Iterative procedures for nonlinear integral equations, J. ACM
+    12 (1965).
 
     Args:
         memory: past residuals that are mixed, ≥ 2.
         ridge: absolute regularisation, ≥ 0.
         tau: mixing, in (0, 1].
+
+    Raises:
+        InvalidValueError: an option is not allowed.
     """
 
     name: ClassVar[str] = "torchdeq-anderson"
@@ -139,9 +155,13 @@ class TorchdeqBroyden(TorchdeqSolver):
     """torchdeq's Broyden method, without line search.
 
     Past convergence it divides by zero: the value is kept, but gradients through it are lost.
+    Source: Geng and Kolter, TorchDEQ, 2023; Broyden, Math. Comp. 19 (1965).
 
     Args:
         rank: updates of the inverse Jacobian that are kept; None keeps all.
+
+    Raises:
+        InvalidValueError: `rank` is not allowed.
     """
 
     name: ClassVar[str] = "torchdeq-broyden"
