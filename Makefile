@@ -5,7 +5,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test lint types docs check model clean
+.PHONY: help demo test lint types docs browse check figures model clean
 
 help:
 	@echo "make demo    draw digits under three budgets: a table, and demo.png"
@@ -14,6 +14,8 @@ help:
 	@echo "make types   check types"
 	@echo "make docs    build the site into site/"
 	@echo "make check   all of the last four"
+	@echo "make browse  open every page of the site in headless Chromium"
+	@echo "make figures draw the figures of the site again"
 	@echo "make model   train the digits of the package again, into runs/digits (under 20 minutes)"
 
 demo: .venv/user
@@ -32,7 +34,13 @@ types: .venv/developer
 docs: .venv/developer
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+browse: .venv/browser docs
+	$(BIN)/python -m pytest tests/browse.py
+
 check: lint types docs test
+
+figures: .venv/developer
+	for figure in docs/figures/*.py; do $(BIN)/python $$figure || exit 1; done
 
 model: .venv/user
 	$(BIN)/fpdm train digits --out runs/digits
@@ -51,4 +59,8 @@ clean:
 .venv/developer: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing fpdm and what its developers need into .venv ..."
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv/browser: .venv/developer
+	$(PIP) --editable '.[dev,browser]'
 	@touch $@
