@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+FIGURES := allocations architecture budget residuals samples smoothing warm_start
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
@@ -40,7 +41,7 @@ browse: .venv/browser docs
 check: lint types docs test
 
 figures: .venv/developer
-	for figure in docs/figures/*.py; do $(BIN)/python $$figure || exit 1; done
+	for figure in $(FIGURES); do $(BIN)/python docs/figures/$$figure.py || exit 1; done
 
 model: .venv/user
 	$(BIN)/fpdm train digits --out runs/digits

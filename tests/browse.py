@@ -98,9 +98,9 @@ def test_search_finds_anderson(tab: Page, address):
     tab.goto(address, wait_until="networkidle")
     if tab.viewport_size["width"] < 1000:
         tab.click("label.md-header__button[for=__search]")
-    tab.fill("input.md-search__input", "Anderson")
+    tab.locator("input.md-search__input").press_sequentially("Anderson")
     found = tab.locator(".md-search-result__item")
-    expect(found.first).to_be_visible()
+    expect(found.first).to_be_visible(timeout=60_000)
     assert any("solver" in link.get_attribute("href") for link in found.locator("a").all())
     assert tab.wrong == []
 

@@ -8,8 +8,6 @@ interleaved runs, and mean something on a quiet machine only.
 
 from __future__ import annotations
 
-import argparse
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +19,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from tables import head, machine, row, write_parts
 from toys import peak_bytes, stiff_block, symmetric
 
 import fpdm
@@ -29,7 +28,6 @@ from fpdm.evaluation import DigitClassifier, frechet_distance
 from fpdm.iteration import Evaluation
 from fpdm.testing.classical import classical
 
-TABLES = Path(__file__).parent.parent.parent / "docs" / "tables"
 SOLVERS = {
     "naive": {"name": "naive"},
     "anderson": {"name": "anderson"},
@@ -44,19 +42,6 @@ SOLVERS = {
 def solver(spec: dict, **options) -> fpdm.FixedPointSolver:
     named = {key: value for key, value in spec.items() if key != "name"}
     return fpdm.solver(spec["name"], **named, **options)
-
-
-def escaped(cell: object) -> str:
-    return str(cell).replace("|", "\\|")
-
-
-def row(*cells: object) -> str:
-    return f"| {' | '.join(escaped(cell) for cell in cells)} |"
-
-
-def head(*cells: object) -> Iterator[str]:
-    yield row(*cells)
-    yield row(*["---"] * len(cells))
 
 
 def evaluations() -> Iterator[str]:
@@ -162,15 +147,6 @@ def overhead() -> Iterator[str]:
     )
 
 
-def machine() -> str:
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        named = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        model = named[0].partition(":")[2].strip() if named else model
-    return f"{model}, {torch.get_num_threads()} threads, torch {torch.__version__}."
-
-
 def digits_table(num: int = 1000, seeds: int = 2, steps: int = 15) -> Iterator[str]:
     """Residual and Fréchet distance on the digits at equal evaluations per timestep."""
     carrying = {"anderson, carry": {"name": "anderson", "carry": True}}
@@ -218,29 +194,14 @@ def digits_table(num: int = 1000, seeds: int = 2, steps: int = 15) -> Iterator[s
     )
 
 
-PARTS: dict[str, Callable[[], Iterator[str]]] = {
-    "evaluations": evaluations,
-    "residuals": residuals,
-    "overhead": overhead,
-    "digits": digits_table,
-}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
-    given = parser.parse_args()
-    unknown = set(given.parts) - set(PARTS)
-    if unknown:
-        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    TABLES.mkdir(exist_ok=True)
-    for name in given.parts or PARTS:
-        lines = []
-        for line in PARTS[name]():
-            print(line, flush=True)
-            lines.append(line)
-        (TABLES / f"solvers-{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_parts(
+        "solvers",
+        {
+            "evaluations": evaluations,
+            "residuals": residuals,
+            "overhead": overhead,
+            "digits": digits_table,
+        },
+        said=__doc__,
+    )
