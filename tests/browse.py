@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 SITE = pages.ROOT / "site"
 WIDTHS = {"desk": 1280, "phone": 390}
+COLUMNS = 100
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -63,6 +64,10 @@ def tab(request, browser: Browser):
     tab.close()
 
 
+def longest(code: str) -> int:
+    return max(map(len, code.splitlines()))
+
+
 def url(page: Path) -> str:
     path = page.relative_to(pages.DOCS).with_suffix("").as_posix()
     return "/" if path == "index" else f"/{path}/"
@@ -87,7 +92,12 @@ def test_every_page_loads_and_shows_what_it_has(page, tab: Page, address):
         box = formula.evaluate("one => one.getBoundingClientRect().toJSON()")
         assert box["width"] > 3
         assert box["height"] > 5
+    if tab.viewport_size["width"] == WIDTHS["desk"]:
+        for block in tab.locator("article pre > code").all():
+            cut = block.evaluate("one => one.scrollWidth - one.clientWidth")
+            assert cut <= 0 or longest(block.inner_text()) > COLUMNS, f"{cut} pixels are cut off"
     if "SCREENSHOTS" in os.environ:
+        tab.evaluate("window.scrollTo(0, 0)")
         folder = Path(os.environ["SCREENSHOTS"])
         name = pages.name(page).removeprefix("docs/").replace("/", "-").removesuffix(".md")
         tab.screenshot(path=folder / f"{name}-{tab.viewport_size['width']}.png", full_page=True)
