@@ -119,7 +119,7 @@ class InitStrategy(ABC):
     """The name under which the strategy is looked up."""
 
     lookback: ClassVar[int] = 0
-    """How many past solutions the strategy reads; the sampler keeps no more."""
+    """How many past solutions the strategy reads; the sampler keeps as many, the last always."""
 
     @abstractmethod
     def initial(self, features: Tensor, history: Sequence[Solution]) -> Tensor:

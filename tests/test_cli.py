@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from commands import run
 from PIL import Image
 
@@ -79,6 +80,30 @@ def test_sample_draws_the_digits_of_the_package(tmp_path, capsys):
     code, printed, _ = run(capsys, "sample", "--init", "reuse", "--out", out)
     assert code == 0
     assert "Wrote 10 images" in printed
+
+
+@pytest.mark.parametrize("name", ["digits.png", "digits"])
+@pytest.mark.parametrize("found", [None, "cuda"])
+def test_sample_draws_where_it_is_told_or_on_the_accelerator(
+    name, found, tmp_path, capsys, monkeypatch
+):
+    places = []
+    monkeypatch.setattr(fpdm.FPDMPipeline, "to", lambda _, place: places.append(str(place)))
+    accelerator = found and torch.device(found)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: accelerator)
+    command = ("sample", "--classes", 3, "--budget", 8)
+    assert run(capsys, *command, "--out", tmp_path / name)[0] == 0
+    assert run(capsys, *command, "--out", tmp_path / f"b{name}", "--device", "cpu")[0] == 0
+    assert places == [found if found and name.endswith("png") else "cpu", "cpu"]
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta", "cuda:77", ""])
+def test_a_device_that_is_not_here_is_refused_and_named(device, tmp_path, capsys):
+    out = tmp_path / "digits.png"
+    code, printed, error = run(capsys, "sample", "--device", device, "--out", out)
+    assert (code, printed) == (2, "")
+    assert f"--device {device}: PyTorch cannot compute there; here are cpu" in error
+    assert not out.exists()
 
 
 def test_demo_prints_a_table_and_draws_a_picture(tmp_path, capsys):

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from fpdm.checks import check_whole
 from fpdm.cli import console, many
 from fpdm.cli.components import Whole, component
+from fpdm.cli.devices import check_device, default_device
 from fpdm.cli.files import check_picture, load_pipeline
 from fpdm.errors import InvalidValueError
 
@@ -49,6 +50,7 @@ def sample(
     out: Path = Path("samples.png"),
     batch_size: Whole | None = None,
     npz: Annotated[bool, Parameter(negative=())] = False,
+    device: str | None = None,
 ) -> None:
     """Draw images under a budget of block passes, into one picture or into a folder.
 
@@ -76,6 +78,8 @@ def sample(
         out: the picture to write, a PNG; or a folder, for a PNG of each image.
         batch_size: images drawn at once into a folder; 64 if not given.
         npz: whether to write the images of a folder into an archive beside it too.
+        device: where to draw, such as `cpu` or `cuda:1`; the accelerator that PyTorch finds, or
+            else the CPU, if not given.
     """
     is_picture = out.suffix.lower() == ".png"
     if is_picture:
@@ -94,17 +98,19 @@ def sample(
         "guidance_channels": guidance_channels,
         "guidance_interval": guidance_interval,
     }
+    place = None if device is None else check_device(device)
     pipe = load_pipeline(model)
     classes_of_model = range(pipe.classes.count) or [pipe.classes.null]
     wanted = [_label(name) for name in classes or map(str, classes_of_model)]
     count = len(wanted) if num is None else check_whole("num", num, minimum=1)
     if is_picture:
         labels = [wanted[i % len(wanted)] for i in range(count)]
+        pipe.to(place or default_device())
         _draw_picture(out, pipe, labels, seed=seed, **settings)
     else:
         size = BATCH_SIZE if batch_size is None else batch_size
         folder = many.Folder(out, count, batch_size=size, npz=npz)
-        many.fill(folder, pipe, classes=wanted, seed=seed, **settings)
+        many.fill(folder, pipe, device=place, classes=wanted, seed=seed, **settings)
 
 
 def _check_one_picture(out: Path, of_folders: dict[str, bool]) -> None:

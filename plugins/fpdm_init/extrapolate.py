@@ -19,7 +19,8 @@ class Extrapolate(InitStrategy):
 
     With one past solution this is `reuse`, with none `features`. A step feeds the error of each
     solve into the next: with `(1 + 2 step) Lᵏ < 1`, where an iteration shrinks errors by `L` and
-    there are `k` of them, it dies out. At one iteration per timestep `reuse` is better.
+    there are `k` of them, it dies out. At one iteration per timestep a step of 0.5 or more is worse
+    than `reuse`.
     Source: the rule is this library's own.
 
     Args:
