@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from importlib.metadata import EntryPoint
 from typing import Any, cast
 
+import attrs
 import pluggy
 
 from fpdm import hookspecs
@@ -104,8 +105,8 @@ class PluginHost:
             origin: what it is called in messages.
 
         Raises:
-            PluginError: a hook is misspelt, takes arguments or returns no list, or the plugin is
-                registered already. What a hook raises comes through.
+            PluginError: there is no hook, or one is misspelt, takes arguments or returns no list,
+                or the plugin is registered already. What a hook raises comes through.
         """
         self._check_new(plugin, origin)
         self._check_hooks(plugin)
@@ -139,15 +140,21 @@ class PluginHost:
             raise PluginError("another plugin of this name is registered already.")
 
     def _check_hooks(self, plugin: object) -> None:
+        marked = False
         for name in dir(plugin):
             marks = self._manager.parse_hookimpl_opts(plugin, name)
             if marks is None:
                 continue
+            marked = True
             hook = marks.get("specname") or name
             if hook not in HOOKS and not marks.get("optionalhook"):
                 raise PluginError(f"there is no hook {hook!r}. {suggest(hook, HOOKS)}")
             if hook in HOOKS and (needed := _needed(getattr(plugin, name))):
                 raise PluginError(f"{hook} takes {', '.join(needed)}: must take no arguments.")
+        if not marked:
+            unmarked = [hook for hook in HOOKS if hook in dir(plugin)]
+            forgotten = f": add it to {', '.join(unmarked)}" if unmarked else ""
+            raise PluginError(f"nothing in it is marked by @fpdm.hookimpl{forgotten}.")
 
     def _call(self, plugin: object, kind: Kind) -> Iterable[object]:
         found: list[object] = []
@@ -198,6 +205,12 @@ def _needed(hook: Any) -> list[str]:
     ]
 
 
+def _bare_fields(cls: type) -> list[str]:
+    """The fields of a class that attrs has not made into options."""
+    unmade = type(attrs.field())
+    return [name for name, value in vars(cls).items() if isinstance(value, unmade)]
+
+
 def _unfit(kind: Kind, cls: object) -> str | None:
     """Why a class cannot be a component of this kind; None if it can."""
     if not (isinstance(cls, type) and kind.interface in cls.__mro__):  # issubclass asks strangers
@@ -209,6 +222,8 @@ def _unfit(kind: Kind, cls: object) -> str | None:
     name = getattr(cls, "name", None)
     if not (isinstance(name, str) and name):
         return f"{cls.__name__} has no name: add `name: ClassVar[str] = ...`."
+    if fields := _bare_fields(cls):
+        return f"{cls.__name__} has the fields {', '.join(fields)}: add `@attrs.frozen` above it."
     inspect.signature(cls)  # its options are read from there, and isinstance is asked of it:
     isinstance(None, cls)  # better that they raise now
     return None

@@ -6,6 +6,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # each beside others: one thread, also 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from strangers import own_entry_points
+
+import fpdm.discovery
+
+fpdm.discovery.entry_points = own_entry_points  # plugins that a developer has installed stay out
 
 settings.register_profile(
     "laws",

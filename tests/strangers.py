@@ -1,5 +1,6 @@
 """Plugins of strangers that break, each in its own way, and what is to be said of them."""
 
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import attrs
@@ -27,6 +28,11 @@ HOOK = """\
 def fpdm_register_solvers():
     {}
 """
+
+
+def own_entry_points(*, group: str = "fpdm") -> list[EntryPoint]:
+    """Ours alone, whatever else is installed beside them."""
+    return [each for each in entry_points(group=group) if each.dist and each.dist.name == "fpdm"]
 
 
 @attrs.frozen
@@ -90,6 +96,20 @@ STRANGERS = [
     ),
     Stranger(
         "hook-raises", returns("1 / 0"), "ZeroDivisionError: division by zero", "    return 1 / 0"
+    ),
+    Stranger("empty", HEAD, "nothing in it is marked by @fpdm.hookimpl"),
+    Stranger(
+        "unmarked",
+        returns("[Halfway]").replace("@hookimpl\n", ""),
+        "marked by @fpdm.hookimpl: add it to fpdm_register_solvers",
+    ),
+    Stranger(
+        "bare-fields",
+        offers(
+            "from attrs import field\n\n\n"
+            'class Mine(Halfway):\n    name = "mine"\n    a = field(default=1)'
+        ),
+        "Mine has the fields a: add `@attrs.frozen` above it",
     ),
     Stranger("gives-none", returns("None"), f"returned None: {LIST}"),
     Stranger("gives-text", returns("'halfway'"), f"returned 'halfway': {LIST}"),

@@ -133,6 +133,9 @@ def test_help_has_examples(command, capsys):
     ("command", "message"),
     [
         (["sample", "--solver", "andersen"], "Did you mean 'anderson'?"),
+        (["sample", "--solver", "anderson:memory=3,memory=4"], "gives memory twice"),
+        (["sample", "--solver", "anderson:"], "must be name or name:option=value"),
+        (["sample", "--solver", "anderson:b:c"], "--solver anderson:b:c: must be"),
         (["sample", "--solver", "anderson:memory"], "must be name or name:option=value"),
         (["sample", "--solver", "anderson:memory=two"], "memory='two': must be a whole number"),
         (["sample", "--allocation", "naive"], "No allocation is named 'naive'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterable
@@ -55,6 +56,9 @@ def main(tokens: Iterable[str] | None = None) -> None:
     except (FPDMError, CycloptsError) as error:
         console.error(" ".join(str(error).split()))
         sys.exit(2)
+    except BrokenPipeError:  # whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         console.error(f"{error.filename or 'file'}: {error.strerror or error}.")
         sys.exit(2)

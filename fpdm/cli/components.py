@@ -36,14 +36,16 @@ def component(kind: str, text: str | None) -> Any:
     """
     if text is None:
         return None
-    name, _, tail = text.partition(":")
+    name, colon, tail = text.partition(":")
     options: dict[str, Any] = {}
-    for part in filter(None, tail.split(",")):
+    for part in tail.split(",") if colon else ():
         key, equals, value = part.partition("=")
         if not equals:
             raise InvalidValueError(
                 f"--{kind} {text}: must be name or name:option=value,option=value."
             )
+        if key.strip() in options:
+            raise InvalidValueError(f"--{kind} {text}: gives {key.strip()} twice.")
         value = {"true": "True", "false": "False"}.get(value.strip().lower(), value)
         try:
             options[key.strip()] = ast.literal_eval(value.strip())

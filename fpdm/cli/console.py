@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-WIDTH_WITHOUT_TERMINAL = 160
+UNLIMITED = 10_000
+"""Characters of a line that is written for a program, or into a file."""
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -34,7 +36,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
         built.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         built.add_row(*map(escape, row))
-    _console().print(built)
+    show(built, width=width())
 
 
 def say(message: str) -> None:
@@ -68,6 +70,28 @@ def error(message: str) -> None:
     )
 
 
-def _console(*, stderr: bool = False) -> Console:
-    console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=WIDTH_WITHOUT_TERMINAL)
+def width() -> int | None:
+    """The characters of a line: those of the terminal, or of `COLUMNS`; None if nothing says so."""
+    console = _console()
+    return console.width if console.is_terminal or "COLUMNS" in os.environ else None
+
+
+def show(thing: RenderableType, *, width: int | None) -> None:
+    """Print a table, Markdown or text, without blanks at the ends of lines where nobody looks.
+
+    Args:
+        thing: what rich can render.
+        width: the characters of a line; None for as many as it takes.
+    """
+    console = _console(width=width or UNLIMITED)
+    if console.is_terminal:
+        console.print(thing)
+        return
+    with console.capture() as captured:
+        console.print(thing)
+    for line in captured.get().splitlines():
+        console.file.write(f"{line.rstrip()}\n")
+
+
+def _console(*, stderr: bool = False, width: int | None = None) -> Console:
+    return Console(stderr=stderr, width=width, emoji=False)

@@ -8,19 +8,22 @@ from collections.abc import Iterable, Iterator
 
 from docstring_parser import Docstring, DocstringStyle, ParseError, parse
 from docstring_parser.google import DEFAULT_SECTIONS
-from rich.console import Console
+from rich.console import Group
 from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from fpdm.cli import console
-from fpdm.cli.listing import home, width
+from fpdm.cli.listing import home
 from fpdm.cli.options import REQUIRED, Option, literal, options
 from fpdm.components import Component
 
 SECTION = re.compile(rf"^({'|'.join(each.title for each in DEFAULT_SECTIONS)}):[ \t]*$", re.M)
 """The line that begins a section of a docstring."""
+
+READABLE = 100
+"""Characters of a line of running text where no width is given."""
 
 REFERENCE = re.compile(r"\[([^]]+)\]\[[^]]*\]")
 """A link to another page, of which there is none here."""
@@ -32,16 +35,16 @@ def print_documentation(found: Component) -> None:
     Args:
         found: the component.
     """
-    terminal, given = Console(width=width()), options(found.cls)
-    terminal.print(Text(f"{found.kind} {found.name}", style="bold"))
-    terminal.print(_pairs(_facts(found)), Markdown(docstring(found.cls)), "")
+    width, given = console.width() or READABLE, options(found.cls)
+    heading = Text(f"{found.kind} {found.name}", style="bold")
+    text = Markdown(docstring(found.cls))
+    console.show(Group(heading, _pairs(_facts(found)), text, ""), width=width)
     if given:
         rows = [
-            (each.name, each.type, _default(each), REFERENCE.sub(r"\1", each.description))
-            for each in given
+            (each.name, each.type, _default(each), _unmarked(each.description)) for each in given
         ]
         console.table("Options", ("option", "type", "default", "meaning"), rows)
-    terminal.print(_pairs(usage(found, given)))
+    console.show(_pairs(usage(found, given)), width=width)
 
 
 def docstring(cls: type) -> str:
@@ -76,7 +79,8 @@ def usage(found: Component, given: tuple[Option, ...]) -> Iterator[tuple[str, st
     else:
         written = f"{found.name}:{option}" if option else found.name
         quoted = f"'{written}'" if '"' in written else written
-        yield "command", f"fpdm sample --{found.kind} {quoted}"
+        steps = " --steps 5" if found.kind == "solver" else ""  # with two iterations all are alike
+        yield "command", f"fpdm sample --{found.kind} {quoted}{steps}"
     arguments = ", ".join(filter(None, (f'"{found.name}"', option)))
     yield "Python", f"fpdm.{found.kind}({arguments})"
 
@@ -105,6 +109,10 @@ def _sections(said: Docstring) -> Iterator[str]:
     ):
         if entries:
             yield "\n".join([f"**{title}**", "", *entries])
+
+
+def _unmarked(text: str) -> str:
+    return REFERENCE.sub(r"\1", text).replace("`", "")
 
 
 def _default(option: Option) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from attrs import frozen
-from rich.console import Console
 
 from fpdm.cli import console
 from fpdm.cli.options import options
@@ -98,12 +97,6 @@ def home(file: Path) -> str:
     return str(file)
 
 
-def width() -> int:
-    """The characters of a line: those of the terminal, or what is usual without one."""
-    terminal = Console()
-    return terminal.width if terminal.is_terminal else console.WIDTH_WITHOUT_TERMINAL
-
-
 @frozen
 class Form:
     """One way to lay out a table; its last column is running text.
@@ -124,7 +117,8 @@ class Form:
         """
         columns = zip(self.columns, *self.rows, strict=True)
         *fixed, text = (max(map(len, cells)) + 2 for cells in columns)
-        return self if sum(fixed) + min(text, READABLE) <= width() else narrow
+        width = console.width()
+        return self if width is None or sum(fixed) + min(text, READABLE) <= width else narrow
 
     def print(self, title: str) -> None:
         """Print the table.
