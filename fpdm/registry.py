@@ -62,8 +62,9 @@ class PluginHost:
         """
         if (kind, name) not in self._components:
             names = [found.name for found in self.components(kind)]
+            table = " Options are keys of a table beside the name." if ":" in name else ""
             raise UnknownNameError(
-                f"No {kind} is named {name!r}. {suggest(name, names)}{self.absent()}"
+                f"No {kind} is named {name!r}. {suggest(name, names)}{table}{self.absent()}"
             )
         return self._components[kind, name].cls
 

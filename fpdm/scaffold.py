@@ -33,6 +33,8 @@ def _in_order(kinds: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _usable(_: Any, __: Any, name: str) -> None:
+    if name == "fpdm":
+        raise InvalidValueError(f"NAME {name}: is the name of this library; choose another name.")
     if name.startswith(PREFIX):
         raise InvalidValueError(
             f"NAME {name}: leave out {PREFIX}, which the package gets by itself; try "

@@ -133,6 +133,8 @@ def test_help_has_examples(command, capsys):
     ("command", "message"),
     [
         (["sample", "--solver", "andersen"], "Did you mean 'anderson'?"),
+        (["sample", "--budget", "many"], "--budget: many is no whole number."),
+        (["sample", "all", "of them"], "Unexpected on the command line: all 'of them'."),
         (["sample", "--solver", "anderson:memory=3,memory=4"], "gives memory twice"),
         (["sample", "--solver", "anderson:"], "must be name or name:option=value"),
         (["sample", "--solver", "anderson:b:c"], "--solver anderson:b:c: must be"),

@@ -19,6 +19,7 @@ WRONG = {
     "a--b": "words of small letters",
     "x" * 31: "at most 30 characters",
     "fpdm-mine": "leave out fpdm-",
+    "fpdm": "is the name of this library",
     "none": "is a keyword of Python",
     "lambda": "is a keyword of Python",
     "anderson": "is the name of a solver already",

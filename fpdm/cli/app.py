@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import fpdm
 from fpdm.cli import console, convert, demo, encode, new_plugin, plugins, sample, train
@@ -53,6 +54,9 @@ def main(tokens: Iterable[str] | None = None) -> None:
             print_error=False,
             result_action="return_value",
         )
+    except UnusedCliTokensError as error:
+        console.error(f"Unexpected on the command line: {shlex.join(error.unused_tokens or ())}.")
+        sys.exit(2)
     except (FPDMError, CycloptsError) as error:
         console.error(" ".join(str(error).split()))
         sys.exit(2)

@@ -13,7 +13,10 @@ from fpdm.errors import InvalidValueError
 
 
 def _whole(_: Any, tokens: Sequence[Token]) -> int:
-    return int(tokens[0].value)  # and not the nearest to 1.5
+    try:
+        return int(tokens[0].value)  # and not the nearest to 1.5
+    except ValueError:
+        raise InvalidValueError(f"{tokens[0].value} is no whole number.") from None
 
 
 Whole = Annotated[int, Parameter(converter=_whole)]

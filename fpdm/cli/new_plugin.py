@@ -29,8 +29,9 @@ def new_plugin(
     """Write a package with a plugin: working code, its tests, and all that is needed to install it.
 
     Args:
-        name: of the component, such as `heavy-ball`; the package is then `fpdm-heavy-ball`, the
-            module `fpdm_heavy_ball` and the class `HeavyBall`.
+        name: of the component, small letters and digits with hyphens, such as `heavy-ball`; the
+            package is then `fpdm-heavy-ball`, the module `fpdm_heavy_ball` and the class
+            `HeavyBall`.
         kind: what the package has a component of, once for each; a solver if not given.
         out: the folder to write, which must be empty or not there; `fpdm-NAME` if not given.
     """

@@ -66,7 +66,8 @@ def sample(
             which takes `--num` for a word of its own.
         budget: transformer-block passes of the run, explicit layers included.
         num_inference_steps: timesteps; as many as leave two iterations each if not given.
-        solver: what iterates, `name` or `name:option=value,...`; see `fpdm plugins`.
+        solver: what iterates, `name` or `name:option=value,...`; see `fpdm plugins`. The model's
+            own, with its options, if not given.
         allocation: how iterations are spread over the timesteps; likewise.
         init: where each solve starts; likewise.
         scheduler: what steps from timestep to timestep, such as `ddim`, `ddpm`, `dpm++`, `unipc`,
@@ -75,7 +76,8 @@ def sample(
         guidance_channels: how many channels are guided, from the first; all if not given.
         guidance_interval: from where to where in the run it acts, 0 at the noise, 1 at the image.
         seed: of the noise.
-        out: the picture to write, a PNG; or a folder, for a PNG of each image.
+        out: the picture to write, a PNG, which takes the place of one that is there; or a folder,
+            for a PNG of each image.
         batch_size: images drawn at once into a folder; 64 if not given.
         npz: whether to write the images of a folder into an archive beside it too.
         device: where to draw, such as `cpu` or `cuda:1`; the accelerator that PyTorch finds, or
@@ -139,7 +141,8 @@ def _draw_picture(
     title = f"{settings['budget']} block passes, {len(result.steps)} timesteps"
     gallery(rows, title=title).save(out)
     console.table("Sampling", RUN_COLUMNS, [run_summary(result.steps, seconds)])
-    console.say(f"Wrote {len(labels)} images to {out}.")
+    images = "1 image" if len(labels) == 1 else f"{len(labels)} images"
+    console.say(f"Wrote {images} to {out}.")
 
 
 def _label(text: str) -> int | str:

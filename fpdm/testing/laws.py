@@ -44,7 +44,9 @@ def check(component: Any, *, base: type, laws: Sequence[Law]) -> None:
             law(built)
         except Exception as error:
             stated = " ".join((law.__doc__ or law.__name__).split())
-            raise AssertionError(f"{built} breaks a law. {stated}\n{error}") from error
+            raise AssertionError(
+                f"{built} breaks the law {law.__name__}. {stated}\n{error}"
+            ) from error
 
 
 def _build(component: Any) -> Any:

@@ -71,7 +71,10 @@ def check_solver(
 
     unknown = set(without) - {law.__name__ for law in LAWS}
     if unknown:
-        raise InvalidValueError(f"without: there is no law {', '.join(sorted(unknown))}.")
+        raise InvalidValueError(
+            f"without: no law that may be left out is named {', '.join(sorted(unknown))}. "
+            f"Available: {', '.join(law.__name__ for law in LAWS)}."
+        )
     laws = [law for law in LAWS if law.__name__ not in without]
     check(solver, base=FixedPointSolver, laws=(converges, stays, *laws))
 
