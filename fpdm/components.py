@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -85,14 +86,36 @@ class Component:
         return source_file(self.cls)
 
 
+def implements(component: object, interface: type) -> bool:
+    """Whether an object is of an interface, without asking classes of strangers.
+
+    `isinstance` asks every subclass of an abstract class, and one that raises spoils it for all.
+
+    Args:
+        component: anything.
+        interface: one of the four.
+    """
+    return interface in type(component).__mro__
+
+
 def source_file(cls: object) -> Path | None:
     """The file that a class is written in; None if there is none, or it is no class.
 
     Args:
         cls: what a plugin offered.
     """
-    try:
-        found = inspect.getsourcefile(cls) if isinstance(cls, type) else None
-    except Exception:  # built in, made at a prompt, or with a metaclass that lies
-        return None
-    return Path(found) if found else None
+    return source_place(cls)[0]
+
+
+def source_place(cls: object) -> tuple[Path | None, int | None]:
+    """The file and the line in which a class is written; None where that is not known.
+
+    Args:
+        cls: what a plugin offered.
+    """
+    file = line = None
+    with suppress(Exception):  # built in, made at a prompt, or with a metaclass that lies
+        if isinstance(cls, type) and (found := inspect.getsourcefile(cls)):
+            file = Path(found)
+            line = inspect.getsourcelines(cls)[1]
+    return file, line

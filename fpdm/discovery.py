@@ -79,7 +79,7 @@ def _turn(found: Found) -> tuple[bool, str]:
 
 
 def _names(name: str, origin: Origin) -> bool:
-    return name == origin.plugin or _canonical(name) == _canonical(origin.package)
+    return _canonical(name) in map(_canonical, _words(origin))
 
 
 def _words(origin: Origin) -> list[str]:

@@ -38,7 +38,10 @@ class Failure:
             origin: the plugin.
             error: what it raised, or what was raised of it.
         """
-        file, line = _place(origin, error)
+        try:
+            file, line = _place(origin, error)
+        except Exception:  # an exception that lies about where it was raised
+            file = line = None
         return cls(origin, _reason(error), file, line)
 
     def __str__(self) -> str:
@@ -54,10 +57,11 @@ def shown(value: object) -> str:
         value: anything.
     """
     try:
-        text = " ".join(repr(value).split())
-    except Exception as error:
+        return one_line(repr(value))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def module_file(module: str) -> Path | None:
@@ -72,21 +76,32 @@ def module_file(module: str) -> Path | None:
 
 def _reason(error: BaseException) -> str:
     kind = type(error).__name__
-    if isinstance(error, SyntaxError):
-        return f"{kind}: {error.msg}"
     try:
-        said = " ".join(str(error).split())
-    except Exception:
+        said = one_line(error.msg if isinstance(error, SyntaxError) else str(error))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a message that raises, whatever it is
         said = ""
-    if isinstance(error, FPDMError):
+    if said and isinstance(error, FPDMError):
         return said
     return f"{kind}: {said}" if said else kind
+
+
+def one_line(text: str) -> str:
+    """A stranger's text as one line that is not too long, of what can be printed.
+
+    Args:
+        text: of any length.
+    """
+    line = " ".join(text[: 2 * LONGEST].split())
+    shown = "".join(letter if letter.isprintable() else "�" for letter in line)
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
 
 
 def _place(origin: Origin, error: BaseException) -> tuple[Path | None, int | None]:
     """The innermost line of the plugin's own package that was running, or else its module."""
     if isinstance(error, SyntaxError) and error.filename:
-        return Path(error.filename), error.lineno
+        return Path(error.filename), None if error.lineno is None else int(error.lineno)
     top = origin.module.partition(".")[0]
     own = [
         (Path(frame.f_code.co_filename), line)

@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, cast
 
-import attrs
-
-from fpdm.components import KINDS, Component, Kind, Origin
+from fpdm import options
+from fpdm.components import KINDS, Component, Kind, Origin, implements
 from fpdm.discovery import GROUP
-from fpdm.errors import InvalidValueError
+from fpdm.errors import InvalidValueError, PluginError
 from fpdm.failures import Failure
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.registry import PluginHost
 
 
-@cache
+class _Installed:
+    """The host of the installed plugins: made once, by the thread that comes first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a hook that asks meets its own thread here
+        self._loading = False
+        self._host: PluginHost | None = None
+
+    def get(self) -> PluginHost:
+        with self._lock:
+            if self._loading:
+                raise PluginError("components cannot be looked up while plugins are loaded.")
+            if self._host is None:
+                self._loading = True
+                try:
+                    self._host = PluginHost()
+                finally:
+                    self._loading = False
+            return self._host
+
+
+_installed = _Installed()
+
+
 def host() -> PluginHost:
-    """The host of the installed plugins, loaded on the first look-up."""
-    return PluginHost()
+    """The host of the installed plugins, loaded on the first look-up.
+
+    Raises:
+        PluginError: a plugin looks a component up while the plugins are loaded.
+    """
+    return _installed.get()
 
 
 Spec = str | Mapping[str, Any]
@@ -41,7 +67,7 @@ def resolve(kind: str, spec: object) -> Any:
         return host().create(kind, spec)
     if isinstance(spec, Mapping) and isinstance(spec.get("name"), str):
         return host().create(kind, spec["name"], **{k: v for k, v in spec.items() if k != "name"})
-    if isinstance(spec, KINDS[kind].interface):
+    if implements(spec, KINDS[kind].interface):
         return spec
     raise InvalidValueError(
         f"{kind}={spec!r}: must be a name, a mapping with a name and options, or a "
@@ -54,9 +80,11 @@ def describe(component: Any) -> dict[str, Any]:
 
     Args:
         component: a solver, allocation, init or gradient.
+
+    Raises:
+        PluginError: its class does not keep an option.
     """
-    options = attrs.asdict(component) if attrs.has(type(component)) else {}
-    return {"name": component.name, **options}
+    return {"name": component.name, **options.values(component)}
 
 
 def solver(name: str, **options: Any) -> FixedPointSolver:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 import fpdm
 from fpdm import plugins
+from fpdm.components import implements
 from fpdm.errors import InvalidValueError, UnknownNameError, suggest
 from fpdm.pipeline import FPDMPipeline
 from fpdm.storage import TEMPORARY, written_file
@@ -180,7 +181,7 @@ def _versions(pipe: FPDMPipeline, strategies: Iterable[Any]) -> dict[str, str]:
 
 def _plain(value: Any) -> Any:
     """A setting, or the class and public configuration of what has one, as plain data."""
-    if isinstance(value, tuple(plugins.KINDS[kind].interface for kind in STRATEGIES)):
+    if any(implements(value, plugins.KINDS[kind].interface) for kind in STRATEGIES):
         return plugins.describe(value)
     if hasattr(value, "config"):
         public = {name: v for name, v in value.config.items() if not name.startswith("_")}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import EntryPoint
 from typing import Any, cast
 
@@ -12,10 +14,14 @@ import attrs
 import pluggy
 
 from fpdm import hookspecs
-from fpdm.components import HOOKS, KINDS, Component, Kind, Origin, source_file
+from fpdm.components import HOOKS, KINDS, Component, Kind, Origin, source_place
 from fpdm.discovery import GROUP, VARIABLE, Found, installed, ours_first
 from fpdm.errors import InvalidValueError, PluginError, PluginWarning, UnknownNameError, suggest
 from fpdm.failures import Failure, module_file, shown
+from fpdm.options import parameters, values
+
+NAME = re.compile(r"[^\W_]+([-_.+]+[^\W_]+)*")
+"""What can be written before a colon on the command line, and needs no quotes there."""
 
 
 class PluginHost:
@@ -84,7 +90,7 @@ class PluginHost:
             InvalidValueError: an option has a value that is not allowed.
         """
         cls = self.get(kind, name)
-        allowed = inspect.signature(cls).parameters
+        allowed = parameters(cls)
         for option in options:
             if option not in allowed:
                 raise UnknownNameError(
@@ -172,7 +178,9 @@ class PluginHost:
     def _add(self, kind: Kind, cls: object, origin: Origin) -> None:
         try:
             reason = _unfit(kind, cls)
-        except Exception as error:  # a metaclass or a property of the stranger's
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a metaclass, a property or an option of the stranger's
             self._refuse(Failure.of(origin, error))
             return
         if reason is None:
@@ -184,12 +192,13 @@ class PluginHost:
                 f"the {kind.name} {found.name!r} is already registered by plugin {taken.origin}; "
                 f"choose another name."
             )
-        file = source_file(cls) or module_file(origin.module)
-        self._refuse(Failure(origin, reason, file))
+        file, line = source_place(cls)
+        self._refuse(Failure(origin, reason, file or module_file(origin.module), line))
 
     def _refuse(self, failure: Failure) -> None:
         self.failures.append(failure)
-        warnings.warn(str(failure), PluginWarning, stacklevel=2)
+        with suppress(PluginWarning):  # where warnings are errors, the others still go on
+            warnings.warn(str(failure), PluginWarning, stacklevel=2)
 
 
 def _key(origin: Origin) -> str:
@@ -223,8 +232,12 @@ def _unfit(kind: Kind, cls: object) -> str | None:
     name = getattr(cls, "name", None)
     if not (isinstance(name, str) and name):
         return f"{cls.__name__} has no name: add `name: ClassVar[str] = ...`."
+    if not NAME.fullmatch(name):
+        return f"the name {name!r} must be letters and digits, with - _ . or + between."
     if fields := _bare_fields(cls):
         return f"{cls.__name__} has the fields {', '.join(fields)}: add `@attrs.frozen` above it."
-    inspect.signature(cls)  # its options are read from there, and isinstance is asked of it:
-    isinstance(None, cls)  # better that they raise now
+    if needed := [p.name for p in parameters(cls).values() if p.default is p.empty]:
+        return f"{cls.__name__} must be given {', '.join(needed)}: give every option a default."
+    isinstance(None, cls)  # better that a metaclass raises now
+    values(cls())
     return None

@@ -133,6 +133,53 @@ STRANGERS = [
         offers('class Mine(IterativeSolver):\n    name = "mine"'),
         "Mine is abstract: it lacks advance, start",
     ),
+    Stranger(
+        "needy",
+        offers(
+            "class Mine(Halfway):\n    name = 'needy'\n\n    def __init__(self, x):\n        pass"
+        ),
+        "Mine must be given x: give every option a default",
+    ),
+    Stranger(
+        "forgetful",
+        offers(
+            "class Mine(Halfway):\n    name = 'forgetful'\n\n"
+            "    def __init__(self, x=1):\n        pass"
+        ),
+        "Mine does not keep its option x as an attribute",
+    ),
+    Stranger(
+        "bad-default",
+        offers(
+            "import attrs\n\n\n@frozen\nclass Mine(Halfway):\n    name = 'bad-default'\n"
+            "    x: object = attrs.field(factory=lambda: 1 / 0)"
+        ),
+        "ZeroDivisionError: division by zero",
+        "    x: object = attrs.field(factory=lambda: 1 / 0)",
+    ),
+    Stranger(
+        "odd-name",
+        offers("class Mine(Halfway):\n    name = 'my solver:a'"),
+        "the name 'my solver:a' must be letters and digits",
+    ),
+    Stranger(
+        "lies",
+        f"{HEAD}error = SyntaxError('no file')\nerror.filename = 7\nraise error\n",
+        "SyntaxError: no file",
+    ),
+    Stranger(
+        "silent-exit",
+        f"{HEAD}class Silent(Exception):\n    def __str__(self):\n        raise SystemExit(0)\n\n\n"
+        "raise Silent\n",
+        "Silent",
+        "raise Silent",
+    ),
+    Stranger(
+        "unprintable",
+        f"{HEAD}raise ValueError('a\\x1b[31m\\ud800' + 10_000 * 'b')\n",
+        "ValueError: a�[31m�bbb",
+        "raise ValueError('a\\x1b[31m\\ud800' + 10_000 * 'b')",
+    ),
     Stranger("nameless", offers("class Mine(Halfway):\n    name = None"), "Mine has no name"),
     Stranger("number-name", offers("class Mine(Halfway):\n    name = 7"), "Mine has no name"),
     Stranger(
@@ -185,15 +232,25 @@ STRANGERS = [
         "there is no hook 'fpdm_register_solverz'. Did you mean 'fpdm_register_solvers'?",
     ),
 ]
-POISON = Stranger(
-    "poison",
-    offers(
-        "class Meta(type(FixedPointSolver)):\n"
-        "    def __subclasscheck__(cls, other):\n"
-        "        raise RuntimeError('ask me nothing')\n\n\n"
-        'class Mine(Halfway, metaclass=Meta):\n    name = "poison"'
+INSTALLED = [
+    Stranger(
+        "poison",
+        offers(
+            "class Meta(type(FixedPointSolver)):\n"
+            "    def __subclasscheck__(cls, other):\n"
+            "        raise RuntimeError('ask me nothing')\n\n\n"
+            'class Mine(Halfway, metaclass=Meta):\n    name = "poison"'
+        ),
+        "RuntimeError: ask me nothing",
+        "        raise RuntimeError('ask me nothing')",
     ),
-    "RuntimeError: ask me nothing",
-    "        raise RuntimeError('ask me nothing')",
-)
-"""Once its class is there, to ask whether anything else is a solver raises: not in this process."""
+    Stranger(
+        "asks",
+        returns("[Halfway] if fpdm.solver('naive') else []").replace(
+            "from fpdm import", "import fpdm\nfrom fpdm import", 1
+        ),
+        "components cannot be looked up while plugins are loaded",
+        "    return [Halfway] if fpdm.solver('naive') else []",
+    ),
+]
+"""What breaks the process that it is in, or only where it is found among the installed plugins."""

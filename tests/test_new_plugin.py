@@ -93,7 +93,7 @@ def test_packages_of_every_kind_pass_their_own_tests_and_ours(tmp_path, monkeypa
         done = subprocess.run([sys.executable, "-m", *tool, *folders], capture_output=True)
         assert done.returncode == 0, done.stdout
     checked = environment.run(
-        *("-m", "mypy", "--strict", "--follow-imports", "silent", "src"),
+        *("-m", "mypy", "--strict", "--follow-imports", "silent", "src", "tests"),
         cwd=tmp_path / "fpdm-all-four",
         MYPYPATH=str(ROOT),  # mypy does not see what is installed as editable
     )

@@ -22,7 +22,7 @@ from fpdm.allocator import WeightedAllocation
 from fpdm.cli.components import component
 from fpdm.cli.documentation import docstring, usage
 from fpdm.cli.listing import short
-from fpdm.cli.options import REQUIRED, literal, options, plain
+from fpdm.cli.options import literal, options, plain
 from fpdm.errors import PluginWarning
 from fpdm.iteration import IterativeSolver
 from fpdm.plugins import KINDS, Origin, PluginHost, host
@@ -266,7 +266,7 @@ class Both(IterativeSolver):
     """Needs no words."""
 
     name: ClassVar[str] = "both"
-    needed: int
+    needed: int = 1
     listed: list[int] = attrs.Factory(lambda: [1, 2])
     twice: int = attrs.Factory(lambda self: 2 * self.needed, takes_self=True)
     far: float = float("inf")
@@ -295,20 +295,51 @@ def plugin(**hooks) -> SimpleNamespace:
 
 def test_options_of_every_sort_are_told():
     told = {option.name: option for option in options(Both)}
-    assert told["needed"].default is REQUIRED
-    assert str(told["needed"]) == "needed"
+    assert str(told["needed"]) == "needed=1"
     assert told["listed"].default == [1, 2]
     assert str(told["far"]) == "far=inf"
     assert str(told["pair"]) == "pair=('a', 1)"
     assert {name: option.type for name, option in told.items()}["pair"] == "tuple[str, int]"
-    defaults = {name: plain(option.default) for name, option in told.items() if name != "needed"}
+    defaults = {name: plain(option.default) for name, option in told.items()}
     assert json.loads(json.dumps(defaults, allow_nan=False)) == {
+        "needed": 1,
         "listed": [1, 2],
-        "twice": defaults["twice"],
+        "twice": 2,
         "far": "inf",
         "dtype": "torch.float16",
         "pair": ["a", 1],
     }
+
+
+class Exits:
+    def __repr__(self):
+        raise SystemExit(3)
+
+
+ENDLESS: list = []
+ENDLESS.append(ENDLESS)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Exits(), [Exits()], 10**5000, ENDLESS, range(30_000_000), "a" * 9999, {1: Exits}, b"ab"],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_default_of_any_sort_is_told_in_a_line_and_in_json(value):
+    assert len(literal(value)) < 300
+    assert len(json.dumps(plain(value), allow_nan=False)) < 10_100
+
+
+def test_what_plugins_print_is_not_in_the_json(monkeypatch, capsys):
+    def chatty():
+        print("made with love")
+        return host()
+
+    monkeypatch.setattr(fpdm.cli.plugins, "host", chatty)
+    code, printed, error = run(capsys, "plugins", "--json")
+    assert code == 0
+    assert json.loads(printed)["components"]
+    assert "made with love" in error
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,10 @@
 """Plugins: found by name, refused with a reason, and never able to take one another down."""
 
+import dataclasses
+import json
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 from typing import ClassVar
@@ -9,7 +13,7 @@ import attrs
 import pytest
 import torch
 from environments import Environment, wheel
-from strangers import POISON, STRANGERS, Stranger, offers, own_entry_points
+from strangers import INSTALLED, STRANGERS, Stranger, offers, own_entry_points
 
 import fpdm
 from fpdm import plugins
@@ -118,6 +122,60 @@ def test_the_second_of_two_strangers_with_one_name_is_told_of_the_first():
     (failure,) = fresh.failures
     assert failure.origin.package == "second"
     assert "'shared' is already registered by plugin 'first' of first" in failure.reason
+
+
+def test_threads_that_come_first_together_load_the_plugins_once(monkeypatch):
+    loads = []
+
+    def slow(found=None):
+        loads.append(found)
+        time.sleep(0.05)
+        return PluginHost(own_entry_points())
+
+    monkeypatch.setattr(plugins, "PluginHost", slow)
+    monkeypatch.setattr(plugins, "_installed", plugins._Installed())
+    with ThreadPoolExecutor(8) as pool:
+        hosts = set(pool.map(lambda _: id(plugins.host()), range(16)))
+    assert (len(loads), len(hosts)) == (1, 1)
+
+
+@attrs.frozen
+class Hidden(Halfway):
+    name: ClassVar[str] = "hidden"
+    _inner: int = 3
+    other: int = attrs.field(default=2, alias="shown")
+    made: int = attrs.field(default=1, init=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data(Halfway):
+    name: ClassVar[str] = "data"
+    a: float = 0.5
+
+
+class Plain(Halfway):
+    name: ClassVar[str] = "plain"
+
+    def __init__(self, a=3):
+        object.__setattr__(self, "a", a)
+
+    def __eq__(self, other):
+        return type(other) is Plain and other.a == self.a
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize(
+    "component", [Hidden(inner=5, shown=6), Data(a=0.05), Plain(a=4)], ids=lambda each: each.name
+)
+def test_what_is_described_is_resolved_to_the_same_whatever_makes_its_class(component, monkeypatch):
+    fresh = PluginHost([])
+    fresh.register(plugin(fpdm_register_solvers=lambda: [type(component)]), Origin("mine"))
+    assert fresh.failures == []
+    monkeypatch.setattr(plugins, "host", lambda: fresh)
+    described = json.loads(json.dumps(describe(component)))
+    assert resolve("solver", described) == component
+    assert resolve("solver", describe(resolve("solver", component.name))) == type(component)()
 
 
 def test_one_module_under_two_names_is_registered_once():
@@ -407,7 +465,7 @@ def crowded(tmp_path_factory) -> Environment:
         for t in twins
     ]
     rival = Stranger("very-late", offers("class Mine(Halfway):\n    name = 'twin-1'"), "")
-    made.install(*[each.wheel(wheels) for each in [*STRANGERS, POISON, rival]], *twin_wheels)
+    made.install(*[each.wheel(wheels) for each in [*STRANGERS, *INSTALLED, rival]], *twin_wheels)
     return made
 
 
@@ -417,7 +475,7 @@ def test_broken_distributions_leave_the_others_alone(crowded):
     found = {kind: [each["name"] for each in ours if each["kind"] == kind] for kind in BUILT_INS}
     assert found == BUILT_INS
     failures = {failure["package"]: failure for failure in told["failures"]}
-    for stranger in [*STRANGERS, POISON]:
+    for stranger in [*STRANGERS, *INSTALLED]:
         failure = failures[stranger.name]
         assert stranger.reason in failure["reason"]
         assert (failure["plugin"], failure["version"]) == (stranger.name, "1.0")
@@ -425,7 +483,7 @@ def test_broken_distributions_leave_the_others_alone(crowded):
         if stranger.line:
             assert failure["file"] == str(crowded.packages / f"{stranger.module}.py")
             assert failure["line"] == stranger.number
-    assert failures.keys() - {each.name for each in [*STRANGERS, POISON]} == {"very-late"}
+    assert failures.keys() - {each.name for each in [*STRANGERS, *INSTALLED]} == {"very-late"}
     assert (
         "'twin-1' is already registered by plugin 'twin' of twin-1"
         in failures["very-late"]["reason"]
@@ -450,11 +508,19 @@ print(len(told), solver.solve(lambda z: z / 2, fpdm.batch.torch.ones(1), evals=8
 """
     done = crowded.run("-c", code)
     assert done.code == 0, done.error
-    assert done.output.split() == [str(len(STRANGERS) + 2), "8"]
+    assert done.output.split() == [str(len([*STRANGERS, *INSTALLED]) + 1), "8"]
+
+
+@pytest.mark.parametrize("strictness", ["error", "ignore"])
+def test_the_crowd_breaks_nothing_whatever_becomes_of_warnings(crowded, strictness):
+    code = "import fpdm; print(fpdm.solver('naive').name, len(fpdm.plugins.host().failures))"
+    done = crowded.run("-W", strictness, "-c", code)
+    assert (done.code, done.error) == (0, "")
+    assert done.output.split() == ["naive", str(len([*STRANGERS, *INSTALLED]) + 1)]
 
 
 def test_what_is_disabled_in_a_crowd_is_neither_loaded_nor_warned_of(crowded):
-    variable = ",".join(each.name for each in [*STRANGERS, POISON]) + ",twin,Very_Late"
+    variable = ",".join(each.name for each in [*STRANGERS, *INSTALLED]) + ",twin,Very_Late"
     told = crowded.plugins(FPDM_DISABLE_PLUGINS=variable)
     assert told["failures"] == []
     assert not {found["package"] for found in told["components"]} & {
@@ -462,4 +528,4 @@ def test_what_is_disabled_in_a_crowd_is_neither_loaded_nor_warned_of(crowded):
         "twin-1",
         "twin-2",
     }
-    assert len(told["disabled"]) == len(STRANGERS) + 4
+    assert len(told["disabled"]) == len([*STRANGERS, *INSTALLED]) + 3

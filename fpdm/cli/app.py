@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
@@ -47,6 +48,9 @@ def main(tokens: Iterable[str] | None = None) -> None:
         tokens: the command line; None takes that of the process.
     """
     warnings.showwarning = _show_warning  # type: ignore[assignment]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # where γ cannot be written
     try:
         app(
             tokens,

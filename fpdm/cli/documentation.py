@@ -16,7 +16,7 @@ from rich.text import Text
 
 from fpdm.cli import console
 from fpdm.cli.listing import home
-from fpdm.cli.options import REQUIRED, Option, literal, options
+from fpdm.cli.options import Option, literal, options
 from fpdm.components import Component
 
 SECTION = re.compile(rf"^({'|'.join(each.title for each in DEFAULT_SECTIONS)}):[ \t]*$", re.M)
@@ -41,7 +41,8 @@ def print_documentation(found: Component) -> None:
     console.show(Group(heading, _pairs(_facts(found)), text, ""), width=width)
     if given:
         rows = [
-            (each.name, each.type, _default(each), _unmarked(each.description)) for each in given
+            (each.name, each.type, literal(each.default), _unmarked(each.description))
+            for each in given
         ]
         console.table("Options", ("option", "type", "default", "meaning"), rows)
     console.show(_pairs(usage(found, given)), width=width)
@@ -53,7 +54,7 @@ def docstring(cls: type) -> str:
     Args:
         cls: the class that a plugin registered.
     """
-    text = REFERENCE.sub(r"\1", inspect.getdoc(cls) or "It has no docstring.")
+    text = REFERENCE.sub(r"\1", inspect.cleandoc(_own(cls) or "It has no docstring."))
     try:
         sections = _sections(parse(text, style=DocstringStyle.GOOGLE))
     except ParseError:  # a section that is written otherwise
@@ -71,8 +72,7 @@ def usage(found: Component, given: tuple[Option, ...]) -> Iterator[tuple[str, st
     Yields:
         A word for the place, and what is written there.
     """
-    example = next((each for each in given if each.default is not REQUIRED), None)
-    option = "" if example is None else f"{example.name}={literal(example.default)}"
+    option = str(given[0]) if given else ""
     if found.kind == "gradient":
         table = ", ".join(filter(None, (f'name="{found.name}"', option)))
         yield "command", f"fpdm train --set 'model.gradient={{{table}}}'"
@@ -115,5 +115,6 @@ def _unmarked(text: str) -> str:
     return REFERENCE.sub(r"\1", text).replace("`", "")
 
 
-def _default(option: Option) -> str:
-    return "" if option.default is REQUIRED else literal(option.default)
+def _own(cls: type) -> str | None:
+    """The docstring of the class itself, and not of the one that it builds on."""
+    return vars(cls).get("__doc__")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from attrs import NOTHING, frozen
+from attrs import frozen
 from docstring_parser import DocstringStyle, ParseError, parse
 
-from fpdm.failures import shown
+from fpdm.failures import one_line, shown
+from fpdm.options import parameters, values
 
-REQUIRED = inspect.Parameter.empty
-"""The default of an option that has none."""
+MOST = 1_000
+"""Entries of a default that JSON still has as a list."""
 
 
 @frozen
@@ -23,7 +25,7 @@ class Option:
     Attributes:
         name: as it is given.
         type: as it is annotated; empty if it is not.
-        default: its value if it is not given; `REQUIRED` if it must be.
+        default: its value if it is not given.
         description: what the docstring of the class says of it.
     """
 
@@ -33,7 +35,7 @@ class Option:
     description: str
 
     def __str__(self) -> str:
-        return self.name if self.default is REQUIRED else f"{self.name}={literal(self.default)}"
+        return f"{self.name}={literal(self.default)}"
 
 
 def options(cls: type) -> tuple[Option, ...]:
@@ -42,11 +44,10 @@ def options(cls: type) -> tuple[Option, ...]:
     Args:
         cls: the class that a plugin registered.
     """
-    said = _descriptions(cls)
+    said, given = _descriptions(cls), values(cls())
     return tuple(
-        Option(name, _annotation(parameter), _default(cls, parameter), said.get(name, ""))
-        for name, parameter in inspect.signature(cls).parameters.items()
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        Option(name, _annotation(parameter), given[name], said.get(name, ""))
+        for name, parameter in parameters(cls).items()
     )
 
 
@@ -56,7 +57,7 @@ def literal(value: object) -> str:
     Args:
         value: the value of an option.
     """
-    return f'"{value}"' if isinstance(value, str) else shown(value)
+    return f'"{one_line(value)}"' if isinstance(value, str) else shown(value)
 
 
 def plain(value: object) -> Any:
@@ -65,14 +66,25 @@ def plain(value: object) -> Any:
     Args:
         value: the value of an option.
     """
+    try:
+        found = _plain(value)
+        json.dumps(found)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # it holds itself, has too many digits, or raises where one looks
+        return shown(value)
+    return found
+
+
+def _plain(value: object) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
-        return [plain(inner) for inner in value]
+    if isinstance(value, Mapping) and len(value) <= MOST:
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, range)) and len(value) <= MOST:
+        return [_plain(inner) for inner in value]
     return shown(value)
 
 
@@ -82,14 +94,6 @@ def _annotation(parameter: inspect.Parameter) -> str:
     if isinstance(parameter.annotation, str):
         return parameter.annotation
     return inspect.formatannotation(parameter.annotation)
-
-
-def _default(cls: Any, parameter: inspect.Parameter) -> Any:
-    """The default, also where attrs makes a fresh one for each object."""
-    if parameter.default is not NOTHING:
-        return parameter.default
-    made = next(field.default for field in cls.__attrs_attrs__ if field.alias == parameter.name)
-    return made if made.takes_self else made.factory()
 
 
 def _descriptions(cls: type) -> dict[str, str]:

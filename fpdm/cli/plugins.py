@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
+from contextlib import redirect_stdout
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
@@ -11,7 +13,7 @@ from cyclopts import App, Parameter
 from fpdm.cli import listing
 from fpdm.cli.documentation import print_documentation
 from fpdm.cli.examples import epilogue
-from fpdm.cli.options import REQUIRED, options, plain
+from fpdm.cli.options import options, plain
 from fpdm.components import Component
 from fpdm.errors import PluginWarning, UnknownNameError, suggest
 from fpdm.failures import Failure
@@ -40,10 +42,12 @@ def plugins(*, json_: Annotated[bool, Parameter(name=["--json"], negative=())] =
     Args:
         json_: print JSON and nothing else: `components`, `failures` and `disabled`.
     """
-    loaded = _load()
     if json_:
-        print(json.dumps(_tree(loaded), indent=2))
+        with redirect_stdout(sys.stderr):  # what a plugin prints
+            tree = _tree(_load())
+        print(json.dumps(tree, indent=2))
         return
+    loaded = _load()
     listing.print_components(loaded.components())
     if loaded.failures:
         listing.print_failures(loaded.failures)
@@ -74,7 +78,7 @@ def show(
 
 def _load() -> PluginHost:
     with warnings.catch_warnings():  # what failed is in a table; a name that fits nothing is not
-        warnings.filterwarnings("ignore", message="Plugin '", category=PluginWarning)
+        warnings.filterwarnings("ignore", message="Plugin ", category=PluginWarning)
         return host()
 
 
@@ -105,7 +109,8 @@ def _component(found: Component) -> dict[str, Any]:
         "file": None if found.file is None else str(found.file),
         "options": {
             option.name: {
-                **({} if option.default is REQUIRED else {"default": plain(option.default)}),
+                "type": option.type,
+                "default": plain(option.default),
                 "description": option.description,
             }
             for option in options(found.cls)

@@ -69,6 +69,7 @@ def check_solver(
         """Evaluations past convergence do no harm."""
         _stays_where_it_is(built, 1e-5 if accuracy is None else max(accuracy, 1e-5))
 
+    without = [without] if isinstance(without, str) else without
     unknown = set(without) - {law.__name__ for law in LAWS}
     if unknown:
         raise InvalidValueError(

@@ -1,0 +1,48 @@
+"""The options of a component: what its class takes, and what an object of it was given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from fpdm.errors import PluginError
+
+
+def parameters(cls: type) -> Mapping[str, inspect.Parameter]:
+    """The options that a class takes by name, in their order.
+
+    Args:
+        cls: of a component.
+    """
+    free = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    found = inspect.signature(cls).parameters
+    return {name: each for name, each in found.items() if each.kind not in free}
+
+
+def values(component: object) -> dict[str, Any]:
+    """The options of a component with their values: what its class would have to be given again.
+
+    Args:
+        component: an object of a class made by attrs, or of another one that keeps each of its
+            options as an attribute of the same name.
+
+    Raises:
+        PluginError: an option is not kept.
+    """
+    cls = type(component)
+    fields = attrs.fields(cls) if attrs.has(cls) else ()
+    attributes = {field.alias: field.name for field in fields}
+    found = {}
+    for name in parameters(cls):
+        attribute = attributes.get(name, name)
+        if not hasattr(component, attribute):
+            raise PluginError(
+                f"{cls.__name__} does not keep its option {name} as an attribute, so it cannot be "
+                f"saved; make {name} a field, by `@attrs.frozen`."
+            )
+        value = getattr(component, attribute)
+        found[name] = attrs.asdict(value) if attrs.has(type(value)) else value
+    return found
