@@ -126,7 +126,8 @@ class InitStrategy(ABC):
         """Return the start of the solve, shaped like `features`.
 
         Args:
-            features: what the explicit first layers made of the noisy input; (B, N, D).
+            features: what the explicit first layers made of the noisy input; (B, ...), of a
+                transformer (B, N, D).
             history: solutions of the timesteps before, oldest first; at most `lookback` of them,
                 fewer at the start of a run.
         """

@@ -1,6 +1,8 @@
 """Components that break one law of their kind each, for the tests of the conformance kit."""
 # ruff: noqa: ARG002
 
+from types import SimpleNamespace
+
 import attrs
 import torch
 
@@ -116,6 +118,92 @@ class Ignores(Plain):
         return super().solve(f, x0, evals=max(evals, 0), tol=tol or None)
 
 
+class Halves(Plain):
+    """Solves nothing in float16."""
+
+    def solve(self, f, x0, *, evals, tol=None):
+        found = super().solve(f, x0, evals=evals, tol=tol)
+        return found if x0.dtype != torch.float16 else attrs.evolve(found, value=0 * found.value)
+
+
+class Patches(Plain):
+    """Takes a NaN for a zero, unless the whole sample is one."""
+
+    def solve(self, f, x0, *, evals, tol=None):
+        def patched(z):
+            image = f(z)
+            lost = image.isnan().reshape(len(z), -1).all(dim=1) if z.numel() else image.isnan()
+            return image.where(lost.reshape(-1, *[1] * (z.dim() - 1)), image.nan_to_num(nan=0.0))
+
+        return super().solve(patched, x0, evals=evals, tol=tol)
+
+
+class Runs(Plain):
+    def solve(self, f, x0, *, evals, tol=None):
+        return super().solve(f, x0, evals=evals + 7 * (evals > 50 and tol is None), tol=tol)
+
+
+class Deaf(Plain):
+    def solve(self, f, x0, *, evals, tol=None):
+        return super().solve(f, x0, evals=evals, tol=tol and min(tol, 1e-13))
+
+
+class Coarse(Plain):
+    def solve(self, f, x0, *, evals, tol=None):
+        return super().solve(f, x0, evals=evals, tol=tol and max(tol, 1e-6))
+
+
+class Crowds(Plain):
+    def advance(self, z, image, state):
+        return (image.roll(1, 0) if len(z) > 4 else image), state
+
+
+class Stops(Plain):
+    def solve(self, f, x0, *, evals, tol=None):
+        found = super().solve(f, x0, evals=evals, tol=tol)
+        return attrs.evolve(found, value=x0) if x0[:1].numel() > 64 else found
+
+
+class Seeds(Plain):
+    def start(self, z0):
+        torch.manual_seed(0)
+
+
+class Hoards(Plain):
+    def solve(self, f, x0, *, evals, tol=None):
+        found = super().solve(f, x0, evals=evals, tol=tol)
+        return attrs.evolve(found, carry={"image": found.value})
+
+
+class Tires(Plain):
+    """Carries no gradient from the sixth evaluation on."""
+
+    def start(self, z0):
+        return 0
+
+    def advance(self, z, image, state):
+        return (image if state < 5 else image.detach()), state + 1
+
+
+class Starts(Plain):
+    """Has no gradient by the start."""
+
+    def solve(self, f, x0, *, evals, tol=None):
+        return super().solve(f, x0.detach(), evals=evals, tol=tol)
+
+
+class Widens(Plain):
+    def solve(self, f, x0, *, evals, tol=None):
+        found = super().solve(f, x0.float(), evals=evals, tol=tol)
+        return attrs.evolve(found, value=found.value.to(x0.dtype))
+
+
+class Namely(Plain):
+    def solve(self, f, x0, *, evals, tol=None):
+        found = super().solve(f, x0, evals=evals, tol=tol)
+        return SimpleNamespace(**attrs.asdict(found, recurse=False))
+
+
 class Remembers(AllocationPolicy):
     name = "remembers"
 
@@ -142,6 +230,62 @@ class Replans(AllocationPolicy):
 
     def plan(self, *, budget, steps):
         return (budget, *[0] * (steps - 1))
+
+
+class Insists(AllocationPolicy):
+    """Keeps the budget of its first run."""
+
+    name = "insists"
+
+    def __init__(self):
+        self.budget = None
+
+    def iterations(self, *, step, steps, budget, **_):
+        self.budget = self.budget or budget
+        return self.budget / steps * (1 + step / steps)
+
+
+class Erases(AllocationPolicy):
+    name = "erases"
+
+    def iterations(self, *, previous, **_):
+        if previous is not None:
+            previous.residual.zero_()
+        return 1
+
+
+class Guesses(InitStrategy):
+    name = "guesses"
+
+    def initial(self, features, history):
+        return torch.randn_like(features)
+
+
+class Erodes(InitStrategy):
+    name = "erodes"
+    lookback = 1
+
+    def initial(self, features, history):
+        if history:
+            history[-1].residual.zero_()
+        return features
+
+
+class Blends(InitStrategy):
+    """Mixes the samples of features that have tokens."""
+
+    name = "blends"
+
+    def initial(self, features, history):
+        mean = features.mean(dim=0, keepdim=True).expand_as(features)
+        return mean.clone() if features.dim() == 3 and features.numel() else features
+
+
+class Coarsens(InitStrategy):
+    name = "coarsens"
+
+    def initial(self, features, history):
+        return features.float() if features.dtype == torch.float16 else features
 
 
 class Far(InitStrategy):
@@ -210,3 +354,53 @@ class Enables(Estimator):
     def solve(self, f, z0, solver, generator=None):
         with torch.enable_grad():
             return super().solve(f, z0, solver)
+
+
+class Shrinks(Estimator):
+    def solve(self, f, z0, solver, generator=None):
+        found = super().solve(f, z0, solver)
+        return attrs.evolve(found, value=0.1 * found.value)
+
+
+class Explodes(Estimator):
+    def solve(self, f, z0, solver, generator=None):
+        found = super().solve(f, z0, solver)
+        return attrs.evolve(
+            found, value=found.value.detach() + 1e6 * (found.value - found.value.detach())
+        )
+
+
+class Evens(Estimator):
+    """Gives every sample the mean of the gradients."""
+
+    def solve(self, f, z0, solver, generator=None):
+        found = super().solve(f, z0, solver)
+        apart = found.value - found.value.detach()
+        return attrs.evolve(
+            found, value=found.value.detach() + apart.mean(dim=0, keepdim=True).expand_as(apart)
+        )
+
+
+class Flattens(Estimator):
+    def solve(self, f, z0, solver, generator=None):
+        found = super().solve(f, z0, solver)
+        return attrs.evolve(found, value=found.value.flatten())
+
+
+class Needs(Estimator):
+    def solve(self, f, z0, solver, generator=None):
+        generator.get_state()
+        return super().solve(f, z0, solver)
+
+
+class Doubts(Estimator):
+    def solve(self, f, z0, solver, generator=None):
+        return super().solve(f, z0.double(), solver)
+
+
+class Lies(Estimator):
+    """States another count where gradients are off."""
+
+    def solve(self, f, z0, solver, generator=None):
+        found = super().solve(f, z0, solver)
+        return found if torch.is_grad_enabled() else attrs.evolve(found, evals=99)

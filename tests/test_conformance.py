@@ -66,7 +66,7 @@ def test_what_is_broken_below_keeps_every_law_before():
     [
         (broken.Overspends, "exactly the evaluations granted"),
         (broken.Mixes, "find the fixed point|alone equals"),
-        (broken.Spreads, "exactly the evaluations|inf or NaN"),
+        (broken.Spreads, "is stated|inf or NaN|residual stated"),
         (broken.Narrows, "memory format"),
         (broken.Overwrites, "written to"),
         (broken.Waits, "waits for the device"),
@@ -79,6 +79,19 @@ def test_what_is_broken_below_keeps_every_law_before():
         (broken.Claims, "out of reach"),
         (broken.Forgets, "carried"),
         (broken.Graphs, "carried"),
+        (broken.Halves, "torch.float16"),
+        (broken.Patches, "inf or NaN"),
+        (broken.Runs, "of 101"),
+        (broken.Deaf, "With a tolerance each sample"),
+        (broken.Coarse, "With a tolerance each sample"),
+        (broken.Crowds, "alone equals|for .6,|find the fixed point"),
+        (broken.Stops, "for .6, 70"),
+        (broken.Seeds, "was seeded or used"),
+        (broken.Hoards, "though carry is False"),
+        (broken.Tires, "finite differences"),
+        (broken.Starts, "finite differences"),
+        (broken.Widens, "f was asked of|With a tolerance"),
+        (broken.Namely, "is no Solution"),
     ],
 )
 def test_a_solver_that_breaks_a_law_is_told_which(cls, law):
@@ -92,6 +105,8 @@ def test_a_solver_that_breaks_a_law_is_told_which(cls, law):
         (broken.Remembers, "keeps nothing"),
         (broken.Falls, "is a number|spent exactly"),
         (broken.Replans, "what a run is granted"),
+        (broken.Insists, "keeps nothing"),
+        (broken.Erases, "was overwritten"),
     ],
 )
 def test_an_allocation_that_breaks_a_law_is_told_which(cls, law):
@@ -106,6 +121,10 @@ def test_an_allocation_that_breaks_a_law_is_told_which(cls, law):
         (broken.Doubles, "typed like the features"),
         (broken.Scribbles, "left as they are"),
         (broken.Averages, "that sample alone"),
+        (broken.Guesses, "nothing is drawn"),
+        (broken.Erodes, "left as they are"),
+        (broken.Blends, "that sample alone"),
+        (broken.Coarsens, "torch.float16 became torch.float32"),
     ],
 )
 def test_an_init_that_breaks_a_law_is_told_which(cls, law):
@@ -118,8 +137,15 @@ def test_an_init_that_breaks_a_law_is_told_which(cls, law):
     [
         (broken.Miscounts, "evaluations stated"),
         (broken.Cuts, "gets a gradient"),
-        (broken.Rolls, "same generator"),
-        (broken.Flips, "points the right way"),
+        (broken.Rolls, "was seeded or used"),
+        (broken.Flips, "right sign and size"),
+        (broken.Shrinks, "no farther from the fixed point"),
+        (broken.Explodes, "right sign and size"),
+        (broken.Evens, "that sample alone"),
+        (broken.Flattens, "became"),
+        (broken.Needs, "without a generator"),
+        (broken.Doubts, "became torch.float64"),
+        (broken.Lies, "99 stated"),
         (broken.Enables, "no_grad"),
     ],
 )

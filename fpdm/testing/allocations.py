@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from fpdm.allocator import Allocator
 from fpdm.interfaces import AllocationPolicy
 from fpdm.solution import Solution, Status
-from fpdm.testing.laws import Law, check, quick
+from fpdm.testing.laws import Law, check, quick, tensors, undisturbed
 from fpdm.testing.strategies import affordable
 
 residuals = st.lists(st.floats(0, math.inf, width=32) | st.just(math.nan), min_size=1, max_size=5)
@@ -54,18 +55,36 @@ def answers_with_a_number(policy: AllocationPolicy) -> None:
             wish = policy.iterations(
                 step=steps - 1, steps=steps, budget=budget, remaining=budget, previous=previous
             )
-            assert isinstance(wish, (int, float)), f"{wish!r} is no number."
-            assert not math.isnan(wish), "The answer is NaN."
+            try:
+                number = float(wish)
+            except (TypeError, ValueError):
+                raise AssertionError(f"{wish!r} is no number.") from None
+            assert not math.isnan(number), "The answer is NaN."
 
     run()
 
 
 def remembers_nothing(policy: AllocationPolicy) -> None:
     """Two runs with the same policy spend the same: it keeps nothing from one to the next."""
-    first = _spend(policy, 100, 12, [0.5, 0.1, 0.01])
-    _spend(policy, 40, 30, [1.0])
-    again = _spend(policy, 100, 12, [0.5, 0.1, 0.01])
-    assert first == again, f"{first} became {again}."
+    runs: tuple[tuple[int, int, list[float]], ...]
+    runs = ((100, 12, [0.5, 0.1, 0.01]), (40, 30, [1.0]), (100, 12, [1e-4]), (300, 12, [0.5]))
+    fresh = [_spend(copy.deepcopy(policy), *run) for run in runs]
+    for _ in range(2):
+        for run, first in zip(runs, fresh, strict=True):
+            again = _spend(policy, *run)
+            assert again == first, f"{first} became {again}."
+
+
+def leaves_the_last_solution_alone(policy: AllocationPolicy) -> None:
+    """The solution before is read and not written to, and nothing is drawn or seeded."""
+    previous = _solution(0.3)
+    before = [tensor.clone() for tensor in tensors(previous)]
+
+    def ask() -> None:
+        policy.iterations(step=1, steps=4, budget=20, remaining=15, previous=previous)
+
+    undisturbed(ask)
+    assert all(map(torch.equal, before, tensors(previous))), "The solution was overwritten."
 
 
 def plans_what_it_grants(policy: AllocationPolicy) -> None:
@@ -87,6 +106,7 @@ LAWS: tuple[Law, ...] = (
     spends_exactly,
     answers_with_a_number,
     remembers_nothing,
+    leaves_the_last_solution_alone,
     plans_what_it_grants,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import torch
 from hypothesis import given
@@ -13,7 +14,7 @@ from fpdm.errors import FPDMError
 from fpdm.interfaces import GradientEstimator
 from fpdm.plugins import solver
 from fpdm.solution import Solution
-from fpdm.testing.laws import Law, check, quick
+from fpdm.testing.laws import Law, check, quick, undisturbed
 from fpdm.testing.strategies import seeds
 
 
@@ -42,14 +43,71 @@ def states_its_evaluations(estimator: GradientEstimator) -> None:
     run()
 
 
+def returns_a_solution(estimator: GradientEstimator) -> None:
+    """A solution like the start, with residual and status for each sample; nothing is touched."""
+    for shape, dtype in product(((5, 3), (5, 2, 3), (1, 2, 2, 2)), (torch.float32, torch.float64)):
+        weight, start = torch.full(shape, 0.4, dtype=dtype), torch.zeros(shape, dtype=dtype)
+
+        def solve(weight: Tensor = weight, start: Tensor = start) -> Solution:
+            return estimator.solve(_map(weight), start, solver("naive"), _draws(0))
+
+        undisturbed(solve)
+        assert not start.any(), "The start was overwritten."
+        made = solve()
+        assert isinstance(made, Solution), f"{type(made).__name__} is no Solution."
+        assert type(made.evals) is int, f"evals={made.evals!r} is no int."
+        value, each = made.value, (len(start),)
+        assert value.shape == shape, f"{shape} became {tuple(value.shape)}."
+        assert value.dtype == dtype, f"{dtype} became {value.dtype}."
+        for name in ("residual", "absolute_residual", "status"):
+            said = getattr(made, name)
+            assert said.shape == each, f"{name} has shape {tuple(said.shape)} for {each} samples."
+        assert made.residual.isfinite().all(), f"residual={made.residual}"
+        assert not made.residual.requires_grad, "residual carries a gradient."
+        assert made.status.dtype == torch.int64, f"status is {made.status.dtype}."
+
+
+def comes_nearer(estimator: GradientEstimator) -> None:
+    """The value is no farther from the fixed point than one plain evaluation brings it."""
+    weight = _weight().detach()
+    fixed, plain = _fixed_point(weight), _map(weight)(torch.zeros_like(weight))
+    off, allowed = ((each - fixed).abs() for each in (_solve(estimator, weight).value, plain))
+    assert (off <= allowed + 1e-6).all(), f"It is off by {off.max():.1e}, of {allowed.max():.1e}."
+
+
+def treats_samples_apart(estimator: GradientEstimator) -> None:
+    """The value and the gradient of a sample depend on that sample alone."""
+    weight = torch.linspace(0.2, 0.6, 18, dtype=torch.float64).reshape(6, 3).requires_grad_()
+    together = _solve(estimator, weight).value
+    for index in range(6):
+        (slopes,) = torch.autograd.grad(together[index].sum(), weight, retain_graph=True)
+        one = weight.detach()[index : index + 1].clone().requires_grad_()
+        alone = _solve(estimator, one).value
+        (slope,) = torch.autograd.grad(alone.sum(), one)
+        torch.testing.assert_close(together[index], alone[0], rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(slopes[index], slope[0], rtol=1e-5, atol=1e-8)
+        others = torch.cat([slopes[:index], slopes[index + 1 :]])
+        assert not others.any(), f"The gradient of sample {index} reaches others."
+
+
+def draws_without_a_generator(estimator: GradientEstimator) -> None:
+    """It also solves without a generator of one's own."""
+    weight = _weight()
+    made = estimator.solve(_map(weight), torch.zeros_like(weight), solver("naive"))
+    assert made.value.requires_grad, "The value carries no gradient."
+
+
 def carries_a_gradient(estimator: GradientEstimator) -> None:
-    """The value of `z = tanh(w z + 1)` gets a gradient by `w` that points the right way."""
+    """The value of `z = tanh(w z + 1)` gets a gradient by `w` of the right sign and size."""
     weight = _weight()
     value = _solve(estimator, weight).value
     assert value.requires_grad, "The value carries no gradient."
     (gradient,) = torch.autograd.grad(value.sum(), weight)
     assert gradient.isfinite().all(), f"{gradient}"
     assert (gradient > 0).all(), f"{gradient}, but the fixed point grows with w."
+    z = _fixed_point(weight.detach())
+    exact = z * (1 - z**2) / (1 - weight.detach() * (1 - z**2))
+    assert (gradient < 4 * exact).all(), f"{gradient}, but the exact one is {exact}."
 
 
 def draws_from_its_generator(estimator: GradientEstimator) -> None:
@@ -81,8 +139,10 @@ def allows_two_forwards_before_a_backward(estimator: GradientEstimator) -> None:
 def solves_where_gradients_are_off(estimator: GradientEstimator) -> None:
     """Under `torch.no_grad()` it solves, and the value carries no gradient."""
     weight = _weight()
+    counted = Counted(_map(weight))
     with torch.no_grad():
-        made = _solve(estimator, weight)
+        made = estimator.solve(counted, torch.zeros_like(weight), solver("naive"), _draws(0))
+    assert made.evals == counted.count, f"{made.evals} stated, {counted.count} made."
     assert not made.value.requires_grad, "The value carries a gradient."
 
 
@@ -99,9 +159,13 @@ def differentiates_twice_or_says_so(estimator: GradientEstimator) -> None:
 
 
 LAWS: tuple[Law, ...] = (
+    returns_a_solution,
     states_its_evaluations,
+    comes_nearer,
     carries_a_gradient,
+    treats_samples_apart,
     draws_from_its_generator,
+    draws_without_a_generator,
     allows_two_forwards_before_a_backward,
     solves_where_gradients_are_off,
     differentiates_twice_or_says_so,
@@ -119,6 +183,13 @@ def _weight() -> Tensor:
 
 def _map(weight: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda z: torch.tanh(weight * z + 1)
+
+
+def _fixed_point(weight: Tensor) -> Tensor:
+    z = torch.zeros_like(weight)
+    for _ in range(60):
+        z = _map(weight)(z)
+    return z
 
 
 def _draws(seed: int) -> torch.Generator:

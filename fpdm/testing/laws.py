@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
+import attrs
+import torch
 from hypothesis import HealthCheck, Phase, settings
+from torch import Tensor
 
 Law = Callable[[Any], None]
 """A check of a component that raises AssertionError. Its docstring is the law."""
@@ -47,6 +50,44 @@ def check(component: Any, *, base: type, laws: Sequence[Law]) -> None:
             raise AssertionError(
                 f"{built} breaks the law {law.__name__}. {stated}\n{error}"
             ) from error
+
+
+def undisturbed(run: Callable[[], object]) -> None:
+    """Run something, and see that nothing of the process is changed by it.
+
+    Args:
+        run: what is not to draw from torch's generator, seed it, or change the default dtype.
+
+    Raises:
+        AssertionError: it does.
+    """
+    state, dtype = torch.get_rng_state(), torch.get_default_dtype()
+    try:
+        run()
+        assert torch.equal(torch.get_rng_state(), state), "torch's generator was seeded or used."
+        assert torch.get_default_dtype() == dtype, f"The default dtype became {dtype}."
+    finally:
+        torch.set_default_dtype(dtype)
+
+
+def tensors(value: object) -> Iterator[Tensor]:
+    """The tensors in a value, however deep.
+
+    Args:
+        value: a tensor, or what holds some: a sequence, a mapping, an object with fields.
+
+    Yields:
+        Each of them, of any shape.
+    """
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from tensors(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from tensors(each)
+    elif attrs.has(type(value)):
+        yield from tensors(attrs.asdict(cast("Any", value), recurse=False))
 
 
 def _build(component: Any) -> Any:

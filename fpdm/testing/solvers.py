@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
+from functools import partial
+from itertools import product
 
 import torch
 from attrs import evolve
@@ -16,18 +19,24 @@ from fpdm.errors import FPDMError, InvalidValueError
 from fpdm.interfaces import FixedPointSolver
 from fpdm.iteration import Evaluation
 from fpdm.solution import Solution, Status
-from fpdm.testing.laws import Law, check, quick
+from fpdm.testing.laws import Law, check, quick, tensors, undisturbed
 from fpdm.testing.problems import Problem, affine, cosine, network
 from fpdm.testing.strategies import dtypes, exact_dtypes, problems, seeds
 
-COUNTS = (0, 1, 2, 3, 5, 10, 50)
+COUNTS = (*range(13), 50, 101)
+LARGER = ((6,), (6, 70), (6, 5, 4), (6, 3, 2, 5))
+"""Shapes of more samples, and of more numbers for each, than Hypothesis draws."""
+
+FINEST = {torch.float64: 1e-9, torch.float32: 1e-4}
+"""The tolerances that a contraction reaches in each dtype."""
+
 SHAPES = ((), (3,), (1, 5), (0, 4), (2, 0), (2, 3, 4), (2, 3, 4, 2))
 REPORTED = {
     "residual": (torch.float32, torch.float64),
     "absolute_residual": (torch.float32, torch.float64),
     "status": (torch.int64,),
 }
-TOLERANCE = {torch.float64: 1e-7, torch.float32: 2e-5, torch.bfloat16: 5e-2}
+TOLERANCE = {torch.float64: 1e-7, torch.float32: 2e-5, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 WAITS = (
     "aten::_local_scalar_dense",
     "aten::item",
@@ -93,6 +102,14 @@ def _converges(solver: FixedPointSolver, accuracy: float | None) -> None:
         assert error <= allowed / (1 - problem.factor), f"The error is {error:.1e} in {dtype}."
 
     run()
+    for shape, dtype in product(LARGER, TOLERANCE):
+        problem = network(shape, factor=0.5, seed=0, dtype=dtype)
+        solution = solver.solve(problem.f, problem.x0, evals=60)
+        allowed = max(TOLERANCE[dtype], accuracy or 0) / (1 - problem.factor)
+        error, said = problem.error(solution.value), f"{shape} in {dtype}"
+        assert error <= allowed, f"The error is {error:.1e} for {said}."
+        residual = float(solution.residual.max())
+        assert residual <= 10 * allowed, f"The residual stated is {residual:.1e} for {said}."
 
 
 def counts_exactly(solver: FixedPointSolver) -> None:
@@ -169,14 +186,23 @@ def treats_samples_apart(solver: FixedPointSolver) -> None:
     )
     def run(problem: Problem, evals: int, data: st.DataObject) -> None:
         index = data.draw(st.integers(0, len(problem.x0) - 1))
-        alone = problem.alone(index)
-        together = solver.solve(problem.f, problem.x0, evals=evals)
-        apart = solver.solve(alone.f, alone.x0, evals=evals)
-        # rounding differs with the batch size, and an extrapolation near convergence magnifies it
-        bound = 50 * TOLERANCE[problem.x0.dtype]
-        torch.testing.assert_close(together.value[index], apart.value[0], rtol=bound, atol=bound)
+        _equals_itself_alone(solver, problem, index, evals)
 
     run()
+    for shape in LARGER:
+        for index in (0, 5):
+            _equals_itself_alone(solver, network(shape, factor=0.6, seed=1), index, evals=6)
+
+
+def _equals_itself_alone(
+    solver: FixedPointSolver, problem: Problem, index: int, evals: int
+) -> None:
+    alone = problem.alone(index)
+    together = solver.solve(problem.f, problem.x0, evals=evals)
+    apart = solver.solve(alone.f, alone.x0, evals=evals)
+    # rounding differs with the batch size, and an extrapolation near convergence magnifies it
+    bound = 50 * TOLERANCE[problem.x0.dtype]
+    torch.testing.assert_close(together.value[index], apart.value[0], rtol=bound, atol=bound)
 
 
 def survives_what_is_not_finite(solver: FixedPointSolver) -> None:
@@ -188,9 +214,12 @@ def survives_what_is_not_finite(solver: FixedPointSolver) -> None:
         at=st.integers(1, 12),
         more=st.integers(0, 3),
         bad=st.sampled_from([torch.nan, torch.inf, -torch.inf]),
+        whole=st.booleans(),
         data=st.data(),
     )
-    def run(problem: Problem, at: int, more: int, bad: float, data: st.DataObject) -> None:
+    def run(
+        problem: Problem, at: int, more: int, bad: float, whole: bool, data: st.DataObject
+    ) -> None:
         sick = data.draw(st.integers(0, len(problem.x0) - 1))
         calls = 0
 
@@ -199,7 +228,7 @@ def survives_what_is_not_finite(solver: FixedPointSolver) -> None:
             calls += 1
             image = problem.f(z).clone()
             if calls == at:
-                image[sick] = bad
+                image[sick].view(-1)[: None if whole else 1] = bad
             return image
 
         undisturbed = solver.solve(problem.f, problem.x0, evals=at + more)
@@ -217,9 +246,13 @@ def stops_each_sample_at_its_tolerance(solver: FixedPointSolver) -> None:
     """With a tolerance each sample stops on its own, at that residual, within the evaluations."""
 
     @quick
-    @given(problem=problems(least=2, dtypes=st.just(torch.float64)), level=st.integers(1, 6))
-    def run(problem: Problem, level: int) -> None:
-        tol = 10.0**-level
+    @given(
+        problem=problems(least=2, dtypes=exact_dtypes),
+        level=st.floats(0, 1),
+    )
+    def run(problem: Problem, level: float) -> None:
+        most = -math.log10(FINEST[problem.x0.dtype])
+        tol = 10.0 ** -(1 + level * (most - 1))
         counted = Counted(problem.f)
         solution = solver.solve(counted, problem.x0, evals=2000, tol=tol)
         assert solution.evals == counted.count < 2000, f"{solution.evals}, {counted.count}"
@@ -228,9 +261,17 @@ def stops_each_sample_at_its_tolerance(solver: FixedPointSolver) -> None:
         for index in range(len(problem.x0)):
             alone = problem.alone(index)
             apart = solver.solve(alone.f, alone.x0, evals=2000, tol=tol)
-            torch.testing.assert_close(solution.value[index], apart.value[0], rtol=1e-6, atol=1e-6)
+            near = max(1e-6, 50 * TOLERANCE[problem.x0.dtype])
+            torch.testing.assert_close(solution.value[index], apart.value[0], rtol=near, atol=near)
 
     run()
+    for dtype, tol in FINEST.items():
+        problem = network((3, 8), factor=0.9, seed=0, dtype=dtype)
+        solution = solver.solve(problem.f, problem.x0, evals=2000, tol=tol)
+        assert (solution.residual <= tol).all(), f"residual={solution.residual} for {tol=}"
+    slow = network((3, 8), factor=0.9, seed=0)
+    coarse, fine = (solver.solve(slow.f, slow.x0, evals=2000, tol=tol).evals for tol in (0.1, 1e-6))
+    assert coarse < fine, f"{coarse} evaluations for tol=0.1, and {fine} for tol=1e-6."
 
 
 def keeps_to_what_is_granted_with_a_tolerance(solver: FixedPointSolver) -> None:
@@ -262,12 +303,16 @@ def keeps_to_what_is_granted_with_a_tolerance(solver: FixedPointSolver) -> None:
 def carries_without_harm(solver: FixedPointSolver) -> None:
     """What is carried is left as it is, holds no graph, and keeps the samples apart."""
     if not solver.carry:
+        plain = solver.solve(torch.cos, torch.zeros(2, 3), evals=5)
+        assert plain.carry is None, "Something is carried, though carry is False."
         return
     problem = network((3, 8), factor=0.8, seed=0)
     x0 = problem.x0.clone().requires_grad_()
     for tol in (None, 1e-2):
         first = solver.solve(problem.f, x0, evals=5, tol=tol)
         assert first.carry is not None, "Nothing is carried, though carry is True."
+        for tensor in tensors(first.carry):
+            assert not tensor.requires_grad, "The carry holds a graph."
         start = first.value.detach()
         once, again = (
             solver.solve(problem.f, start, evals=3, carry=first.carry)  # type: ignore[call-arg]
@@ -298,7 +343,7 @@ def keeps_shape_dtype_and_memory_format(solver: FixedPointSolver) -> None:
     starts += [channels_last, torch.randn(6, 8)[::2, ::2], torch.randn(4, 3).T]
     for x0 in starts:
         for evals in (0, 1, 4):
-            solution = solver.solve(_half_cosine, x0, evals=evals)
+            solution = solver.solve(_typed(_half_cosine, x0), x0, evals=evals)
             value, said = solution.value, f"{tuple(x0.shape)} {x0.dtype} {x0.stride()}"
             assert value.shape == x0.shape, f"{said} became {tuple(value.shape)}."
             assert value.dtype == x0.dtype, f"{said} became {value.dtype}."
@@ -321,8 +366,9 @@ def leaves_its_arguments_alone(solver: FixedPointSolver) -> None:
 
     before = x0.clone()
     with torch.no_grad():
-        solver.solve(f, x0, evals=9)
+        undisturbed(lambda: solver.solve(f, x0, evals=9))
     assert torch.equal(x0, before), "The start was overwritten."
+    assert not x0.requires_grad, "The start was made to require a gradient."
     for what, pairs in (("An argument", given_), ("An image", returned)):
         for tensor, copy in pairs:
             assert torch.equal(tensor, copy), f"{what} of f was overwritten."
@@ -359,19 +405,27 @@ def waits_for_nothing(solver: FixedPointSolver) -> None:
 def is_differentiable(solver: FixedPointSolver) -> None:
     """Autograd goes through the solve, and agrees with finite differences."""
 
+    def check_shape(shape: tuple[int, ...], seed: int, evals: int) -> None:
+        problem = network(shape, factor=0.7, seed=seed)
+        matrix, offset = (parameter.requires_grad_() for parameter in problem.parameters)
+
+        def solve(matrix: Tensor, offset: Tensor, x0: Tensor) -> Tensor:
+            moved = evolve(problem, parameters=(matrix, offset))
+            return solver.solve(moved.f, x0, evals=evals).value
+
+        x0 = problem.x0.clone().requires_grad_()
+        assert torch.autograd.gradcheck(solve, (matrix, offset, x0), atol=1e-5, rtol=1e-3)
+
     @quick
     @given(seed=seeds, evals=st.sampled_from([1, 2, 3, 5]))
     def run(seed: int, evals: int) -> None:
-        problem = network((2, evals + 2), factor=0.7, seed=seed)
-        matrix, offset = (parameter.requires_grad_() for parameter in problem.parameters)
-
-        def solve(matrix: Tensor, offset: Tensor) -> Tensor:
-            moved = evolve(problem, parameters=(matrix, offset))
-            return solver.solve(moved.f, problem.x0, evals=evals).value
-
-        assert torch.autograd.gradcheck(solve, (matrix, offset), atol=1e-5, rtol=1e-3)
+        check_shape((2, evals + 2), seed, evals)
 
     run()
+    check_shape((1, 10), seed=0, evals=8)
+    weight = torch.full((2, 3), 0.5, requires_grad=True)
+    value = solver.solve(lambda z: (weight * z).cos(), torch.zeros(2, 3), evals=20, tol=1e-2).value
+    assert value.requires_grad, "With a tolerance the value carries no gradient."
 
 
 def has_a_gradient_past_convergence(solver: FixedPointSolver) -> None:
@@ -395,9 +449,11 @@ def gives_the_same_with_and_without_gradients(solver: FixedPointSolver) -> None:
 
 
 def refuses_a_bad_call(solver: FixedPointSolver) -> None:
-    """Negative evaluations, a tolerance of 0 and an `f` that changes the shape are errors."""
+    """Negative evaluations, a tolerance not above 0, an `f` that changes the shape are errors."""
     _refused(lambda: solver.solve(torch.cos, torch.zeros(2), evals=-1), "evals=-1")
-    _refused(lambda: solver.solve(torch.cos, torch.zeros(2), evals=3, tol=0.0), "tol=0.0")
+    for tol in (0.0, -1.0, math.nan, math.inf):
+        with_tol = partial(solver.solve, torch.cos, torch.zeros(2), evals=3, tol=tol)
+        _refused(with_tol, f"{tol=}")
     _refused(
         lambda: solver.solve(lambda z: z[:, :1], torch.zeros(2, 3), evals=2),
         "an f that changes the shape",
@@ -438,7 +494,20 @@ def _half_cosine(z: Tensor) -> Tensor:
     return 0.5 * z.cos()
 
 
+def _typed(f: Callable[[Tensor], Tensor], x0: Tensor) -> Callable[[Tensor], Tensor]:
+    """The map, which is only asked of states like the start."""
+
+    def asked(z: Tensor) -> Tensor:
+        like = z.shape == x0.shape and z.dtype == x0.dtype
+        assert like, f"f was asked of {tuple(z.shape)} {z.dtype}, not {tuple(x0.shape)} {x0.dtype}."
+        return f(z)
+
+    return asked
+
+
 def _reports_each_sample(solution: Solution, x0: Tensor) -> None:
+    assert isinstance(solution, Solution), f"{type(solution).__name__} is no Solution."
+    assert type(solution.evals) is int, f"evals={solution.evals!r} is no int."
     samples = x0.shape[:1] if x0.dim() else (1,)
     for name in ("residual", "status", "absolute_residual"):
         shape = tuple(getattr(solution, name).shape)
