@@ -261,7 +261,8 @@ class IterativeSolver(FixedPointSolver):
             carry: of the solution of an earlier solve; None begins afresh.
 
         Raises:
-            PluginError: `advance` made an iterate of another shape or dtype.
+            PluginError: `advance` returned no iterate with a state, or an iterate of another shape
+                or dtype.
         """
         monitor = Monitor(f, x0, granted=evals, tol=tol)
         state = self.start(x0) if carry is None else self.resume(x0, carry)
@@ -283,7 +284,7 @@ class IterativeSolver(FixedPointSolver):
                 residual = batch.relative(gap, value if self.keeps_best else evaluation.image)
             if self.keeps_best and not left and not self.carry:
                 break  # nobody would see the next iterate
-            proposal, state = self.step(evaluation, state)
+            proposal, state = self._pair(self.step(evaluation, state))
             if proposal is not evaluation.image:  # which may have overflown
                 self._check(proposal, like=z)
                 sound = monitor.answered & batch.finite(proposal.detach())
@@ -296,6 +297,14 @@ class IterativeSolver(FixedPointSolver):
                 break
         solution = monitor.solution(batch.arrange(value, like=x0), gap, residual)
         return evolve(solution, carry=self.carried(state)) if self.carry else solution
+
+    def _pair(self, stepped: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
+        if isinstance(stepped, tuple) and len(stepped) == 2 and isinstance(stepped[0], Tensor):
+            return stepped
+        raise PluginError(
+            f"advance of {type(self).__name__} returned {type(stepped).__name__}: must be the next "
+            f"iterate and the state."
+        )
 
     def _check(self, proposal: Tensor, *, like: Tensor) -> None:
         if proposal.shape != like.shape or proposal.dtype != like.dtype:

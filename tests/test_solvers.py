@@ -324,6 +324,22 @@ def test_a_solver_that_makes_another_shape_or_dtype_is_named(made):
         Bad().solve(torch.cos, torch.zeros(2, 3), evals=3)
 
 
+@pytest.mark.parametrize(
+    "made", [lambda image: image, lambda _: None, lambda _: (0, None), lambda _: (1, 2, 3)]
+)
+def test_a_solver_that_returns_no_iterate_with_a_state_is_named(made):
+    class Bad(IterativeSolver):
+        def start(self, z0):
+            del z0
+
+        def advance(self, z, image, state):
+            del z, state
+            return made(image)
+
+    with pytest.raises(PluginError, match=r"advance of Bad returned .*: must be the next"):
+        Bad().solve(torch.cos, torch.zeros(2, 3), evals=3)
+
+
 def test_relative_to_nothing_is_infinitely_far_and_nothing_is_there():
     far = fpdm.solver("naive").solve(lambda z: 0 * z, torch.ones(1, 2), evals=1)
     there = fpdm.solver("naive").solve(lambda z: 0 * z, torch.ones(1, 2), evals=2)
