@@ -17,7 +17,7 @@ help:
 	@echo "make check   all of the last four"
 	@echo "make browse  open every page of the site in headless Chromium"
 	@echo "make figures draw the figures of the site again"
-	@echo "make model   train the digits of the package again, into runs/digits (under 20 minutes)"
+	@echo "make model   train the digits of the package again, into runs/digits (about 12 minutes)"
 
 demo: .venv/user
 	$(BIN)/fpdm demo --out demo.png

@@ -78,6 +78,7 @@ def commands(block: Block) -> list[str]:
 TOYS = {
     # too long, too many processes, or files of others: what the tests run in its place
     r"^fpdm demo$": "fpdm demo --num 100",
+    r"^fpdm new-plugin my-solver\b": "fpdm new-plugin solver-of-the-tests",  # a reader may have it
     r"^(.*fpdm train (?!.*--print-config).*)$": (
         r"\1 --set steps=2 --set batch_size=4 --set tracking.samples=2 --set "
         r"tracking.samples_budget=8"

@@ -47,8 +47,9 @@ def check(component: Any, *, base: type, laws: Sequence[Law]) -> None:
             law(built)
         except Exception as error:
             stated = " ".join((law.__doc__ or law.__name__).split())
+            example = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
             raise AssertionError(
-                f"{built} breaks the law {law.__name__}. {stated}\n{error}"
+                f"{built} breaks the law {law.__name__}. {stated}\n{error}{example}"
             ) from error
 
 

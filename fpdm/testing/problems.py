@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from attrs import frozen
 from torch import Tensor
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Problem:
     """A batch of contractions.
 
@@ -30,6 +31,13 @@ class Problem:
     parameters: tuple[Tensor, ...]
     law: Callable[[tuple[Tensor, ...], Tensor], Tensor]
     factor: float
+
+    def __repr__(self) -> str:
+        state = f"{tuple(self.x0.shape)} {self.x0.dtype}"
+        return f"<{self.law.__name__.strip('_')} of {state}, factor={self.factor:.2g}>"
+
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        printer.text(repr(self))  # hypothesis would print all of the tensors
 
     def f(self, z: Tensor) -> Tensor:
         """The map; keeps shape and dtype, and computes in float32 or wider.
