@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -104,18 +103,20 @@ def source_file(cls: object) -> Path | None:
     Args:
         cls: what a plugin offered.
     """
-    return source_place(cls)[0]
+    try:
+        found = inspect.getsourcefile(cls) if isinstance(cls, type) else None
+    except Exception:  # built in, made at a prompt, or with a metaclass that lies
+        return None
+    return Path(found) if found else None
 
 
-def source_place(cls: object) -> tuple[Path | None, int | None]:
-    """The file and the line in which a class is written; None where that is not known.
+def source_line(cls: object) -> int | None:
+    """The line that a class begins in; None where that is not known. Reads the file.
 
     Args:
         cls: what a plugin offered.
     """
-    file = line = None
-    with suppress(Exception):  # built in, made at a prompt, or with a metaclass that lies
-        if isinstance(cls, type) and (found := inspect.getsourcefile(cls)):
-            file = Path(found)
-            line = inspect.getsourcelines(cls)[1]
-    return file, line
+    try:
+        return inspect.getsourcelines(cls)[1] if isinstance(cls, type) else None
+    except Exception:  # likewise
+        return None

@@ -14,7 +14,7 @@ import attrs
 import pluggy
 
 from fpdm import hookspecs
-from fpdm.components import HOOKS, KINDS, Component, Kind, Origin, source_place
+from fpdm.components import HOOKS, KINDS, Component, Kind, Origin, source_file, source_line
 from fpdm.discovery import GROUP, VARIABLE, Found, installed, ours_first
 from fpdm.errors import InvalidValueError, PluginError, PluginWarning, UnknownNameError, suggest
 from fpdm.failures import Failure, module_file, shown
@@ -192,8 +192,8 @@ class PluginHost:
                 f"the {kind.name} {found.name!r} is already registered by plugin {taken.origin}; "
                 f"choose another name."
             )
-        file, line = source_place(cls)
-        self._refuse(Failure(origin, reason, file or module_file(origin.module), line))
+        file = source_file(cls) or module_file(origin.module)
+        self._refuse(Failure(origin, reason, file, source_line(cls)))
 
     def _refuse(self, failure: Failure) -> None:
         self.failures.append(failure)

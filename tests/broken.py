@@ -23,6 +23,13 @@ class Plain(IterativeSolver):
         return image, state
 
 
+class Spoils(Plain):
+    """Finds what it should, and returns something else."""
+
+    def solve(self, f, x0, *, evals, tol=None):
+        return self.spoil(super().solve(f, x0, evals=evals, tol=tol), x0, tol)
+
+
 class Overspends(Plain):
     def solve(self, f, x0, *, evals, tol=None):
         return super().solve(f, x0, evals=evals + 1, tol=tol)
@@ -42,9 +49,8 @@ class Spreads(Plain):
         return attrs.evolve(found, value=z, evals=evals)
 
 
-class Narrows(Plain):
-    def solve(self, f, x0, *, evals, tol=None):
-        found = super().solve(f, x0, evals=evals, tol=tol)
+class Narrows(Spoils):
+    def spoil(self, found, x0, tol):
         return attrs.evolve(found, value=found.value.contiguous())
 
 
@@ -74,21 +80,18 @@ class Diverges(Plain):
         return z + 2.5 * (image - z), state
 
 
-class Flatters(Plain):
-    def solve(self, f, x0, *, evals, tol=None):
-        found = super().solve(f, x0, evals=evals, tol=tol)
+class Flatters(Spoils):
+    def spoil(self, found, x0, tol):
         return attrs.evolve(found, residual=0.5 * found.residual)
 
 
-class Magnifies(Plain):
-    def solve(self, f, x0, *, evals, tol=None):
-        found = super().solve(f, x0, evals=evals, tol=tol)
+class Magnifies(Spoils):
+    def spoil(self, found, x0, tol):
         return attrs.evolve(found, absolute_residual=1e6 * found.absolute_residual)
 
 
-class Claims(Plain):
-    def solve(self, f, x0, *, evals, tol=None):
-        found = super().solve(f, x0, evals=evals, tol=tol)
+class Claims(Spoils):
+    def spoil(self, found, x0, tol):
         return found if tol is None else attrs.evolve(found, status=torch.ones_like(found.status))
 
 
@@ -118,11 +121,10 @@ class Ignores(Plain):
         return super().solve(f, x0, evals=max(evals, 0), tol=tol or None)
 
 
-class Halves(Plain):
+class Halves(Spoils):
     """Solves nothing in float16."""
 
-    def solve(self, f, x0, *, evals, tol=None):
-        found = super().solve(f, x0, evals=evals, tol=tol)
+    def spoil(self, found, x0, tol):
         return found if x0.dtype != torch.float16 else attrs.evolve(found, value=0 * found.value)
 
 
@@ -158,9 +160,8 @@ class Crowds(Plain):
         return (image.roll(1, 0) if len(z) > 4 else image), state
 
 
-class Stops(Plain):
-    def solve(self, f, x0, *, evals, tol=None):
-        found = super().solve(f, x0, evals=evals, tol=tol)
+class Stops(Spoils):
+    def spoil(self, found, x0, tol):
         return attrs.evolve(found, value=x0) if x0[:1].numel() > 64 else found
 
 
@@ -169,9 +170,8 @@ class Seeds(Plain):
         torch.manual_seed(0)
 
 
-class Hoards(Plain):
-    def solve(self, f, x0, *, evals, tol=None):
-        found = super().solve(f, x0, evals=evals, tol=tol)
+class Hoards(Spoils):
+    def spoil(self, found, x0, tol):
         return attrs.evolve(found, carry={"image": found.value})
 
 
@@ -198,9 +198,8 @@ class Widens(Plain):
         return attrs.evolve(found, value=found.value.to(x0.dtype))
 
 
-class Namely(Plain):
-    def solve(self, f, x0, *, evals, tol=None):
-        found = super().solve(f, x0, evals=evals, tol=tol)
+class Namely(Spoils):
+    def spoil(self, found, x0, tol):
         return SimpleNamespace(**attrs.asdict(found, recurse=False))
 
 
@@ -325,17 +324,19 @@ class Estimator(GradientEstimator):
     name = "estimator"
 
     def solve(self, f, z0, solver, generator=None):
-        return solver.solve(f, z0, evals=3)
+        return self.spoil(solver.solve(f, z0, evals=3))
+
+    def spoil(self, found):
+        return found
 
 
 class Miscounts(Estimator):
-    def solve(self, f, z0, solver, generator=None):
-        return attrs.evolve(super().solve(f, z0, solver), evals=2)
+    def spoil(self, found):
+        return attrs.evolve(found, evals=2)
 
 
 class Cuts(Estimator):
-    def solve(self, f, z0, solver, generator=None):
-        found = super().solve(f, z0, solver)
+    def spoil(self, found):
         return attrs.evolve(found, value=found.value.detach())
 
 
@@ -344,9 +345,18 @@ class Rolls(Estimator):
         return solver.solve(f, z0, evals=int(torch.randint(1, 99, ())))
 
 
-class Flips(Estimator):
+class Alternates(Estimator):
+    """Makes another number of evaluations at each call."""
+
+    calls = 0
+
     def solve(self, f, z0, solver, generator=None):
-        found = super().solve(f, z0, solver)
+        self.calls += 1
+        return solver.solve(f, z0, evals=3 + self.calls % 2)
+
+
+class Flips(Estimator):
+    def spoil(self, found):
         return attrs.evolve(found, value=2 * found.value.detach() - found.value)
 
 
@@ -357,14 +367,12 @@ class Enables(Estimator):
 
 
 class Shrinks(Estimator):
-    def solve(self, f, z0, solver, generator=None):
-        found = super().solve(f, z0, solver)
+    def spoil(self, found):
         return attrs.evolve(found, value=0.1 * found.value)
 
 
 class Explodes(Estimator):
-    def solve(self, f, z0, solver, generator=None):
-        found = super().solve(f, z0, solver)
+    def spoil(self, found):
         return attrs.evolve(
             found, value=found.value.detach() + 1e6 * (found.value - found.value.detach())
         )
@@ -373,8 +381,7 @@ class Explodes(Estimator):
 class Evens(Estimator):
     """Gives every sample the mean of the gradients."""
 
-    def solve(self, f, z0, solver, generator=None):
-        found = super().solve(f, z0, solver)
+    def spoil(self, found):
         apart = found.value - found.value.detach()
         return attrs.evolve(
             found, value=found.value.detach() + apart.mean(dim=0, keepdim=True).expand_as(apart)
@@ -382,8 +389,7 @@ class Evens(Estimator):
 
 
 class Flattens(Estimator):
-    def solve(self, f, z0, solver, generator=None):
-        found = super().solve(f, z0, solver)
+    def spoil(self, found):
         return attrs.evolve(found, value=found.value.flatten())
 
 
@@ -401,6 +407,5 @@ class Doubts(Estimator):
 class Lies(Estimator):
     """States another count where gradients are off."""
 
-    def solve(self, f, z0, solver, generator=None):
-        found = super().solve(f, z0, solver)
+    def spoil(self, found):
         return found if torch.is_grad_enabled() else attrs.evolve(found, evals=99)

@@ -110,7 +110,7 @@ def test_search_finds_anderson(tab: Page, address):
         tab.click("label.md-header__button[for=__search]")
     tab.locator("input.md-search__input").press_sequentially("Anderson")
     found = tab.locator(".md-search-result__item")
-    expect(found.first).to_be_visible(timeout=60_000)
+    expect(found.first).to_be_visible()
     assert any("solver" in link.get_attribute("href") for link in found.locator("a").all())
     assert tab.wrong == []
 

@@ -24,22 +24,22 @@ def environment(tmp_path_factory):
     return Environment.make(tmp_path_factory.mktemp("environment") / "venv")
 
 
-def offered(environment: Environment) -> dict[tuple[str, str], str]:
-    """Kind and name of the example's components, and their package with its version."""
+def strangers(environment: Environment) -> dict[tuple[str, str], str]:
+    """Kind and name of the components that are not ours, and their package with its version."""
     listed = environment.plugins()
     assert listed["failures"] == []
     return {
         (found["kind"], found["name"]): f"{found['package']} {found['version']}"
         for found in listed["components"]
-        if found["package"] == "fpdm-example"
+        if found["package"] != "fpdm"
     }
 
 
 def test_the_example_is_installed_found_used_tested_and_removed(environment):
-    assert offered(environment) == {}
+    before = strangers(environment)  # what a developer has installed beside ours
 
     environment.install(EXAMPLE)
-    assert offered(environment) == {
+    assert strangers(environment) == before | {
         ("solver", "irons-tuck"): "fpdm-example 0.1.0",
         ("allocation", "cosine"): "fpdm-example 0.1.0",
     }
@@ -59,4 +59,4 @@ def test_the_example_is_installed_found_used_tested_and_removed(environment):
     assert tested.code == 0, tested.output
 
     environment.uninstall("fpdm-example")
-    assert offered(environment) == {}
+    assert strangers(environment) == before

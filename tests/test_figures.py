@@ -7,14 +7,7 @@ import sys
 import pytest
 from pages import ROOT
 
-DRAWN = {
-    "allocations": "allocations",
-    "architecture": "architecture",
-    "budget": "budget",
-    "residuals": "residuals",
-    "smoothing": "smoothing",
-    "warm_start": "warm-start",
-}
+DRAWN = sorted((ROOT / "docs" / "images").glob("*.svg"))
 DRAW = """
 import sys
 from importlib import import_module
@@ -26,8 +19,7 @@ import style
 
 style.IMAGES = Path(out)
 for name in names:
-    module, _, image = name.partition(":")
-    style.save(import_module(module).draw(), image)
+    style.save(import_module(name.replace("-", "_")).draw(), name)
 """
 
 
@@ -35,9 +27,8 @@ for name in names:
 def drawn(tmp_path_factory):
     """Images drawn anew, in a process of their own: matplotlib's settings are for all of one."""
     out = tmp_path_factory.mktemp("images")
-    names = [f"{module}:{image}" for module, image in DRAWN.items()]
-    figures = ROOT / "docs" / "figures"
-    subprocess.run([sys.executable, "-c", DRAW, str(out), str(figures), *names], check=True)
+    command = [sys.executable, "-c", DRAW, out, ROOT / "docs" / "figures"]
+    subprocess.run([*map(str, command), *(image.stem for image in DRAWN)], check=True)
     return out
 
 
@@ -48,9 +39,8 @@ def read(path) -> tuple[str, list[float]]:
     return number.sub("number", drawing), [float(each) for each in number.findall(drawing)]
 
 
-@pytest.mark.parametrize("image", DRAWN.values())
+@pytest.mark.parametrize("image", DRAWN, ids=lambda image: image.stem)
 def test_a_figure_is_what_its_table_gives(image, drawn):
-    committed = ROOT / "docs" / "images" / f"{image}.svg"
-    (now, numbers), (then, told) = read(drawn / committed.name), read(committed)
+    (now, numbers), (then, told) = read(drawn / image.name), read(image)
     assert now == then, "run: make figures"
     assert numbers == pytest.approx(told, abs=0.02), "run: make figures"

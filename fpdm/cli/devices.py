@@ -29,13 +29,8 @@ def check_device(text: str) -> torch.device:
     return device
 
 
-def default_device() -> torch.device:
-    """Return the accelerator that PyTorch finds, or else the CPU."""
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-
-
 def devices() -> list[str]:
     """Return the names of the devices that this machine has."""
-    count = torch.accelerator.device_count()
-    accelerator = default_device()
-    return ["cpu", *(f"{accelerator.type}:{i}" for i in range(count))]
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    count = torch.accelerator.device_count() if accelerator else 0
+    return ["cpu", *(f"{accelerator}:{i}" for i in range(count))]

@@ -22,7 +22,7 @@ from fpdm.components import Component
 SECTION = re.compile(rf"^({'|'.join(each.title for each in DEFAULT_SECTIONS)}):[ \t]*$", re.M)
 """The line that begins a section of a docstring."""
 
-READABLE = 100
+WIDTH = 100
 """Characters of a line of running text where no width is given."""
 
 REFERENCE = re.compile(r"\[([^]]+)\]\[[^]]*\]")
@@ -35,7 +35,7 @@ def print_documentation(found: Component) -> None:
     Args:
         found: the component.
     """
-    width, given = console.width() or READABLE, options(found.cls)
+    width, given = console.width() or WIDTH, options(found.cls)
     heading = Text(f"{found.kind} {found.name}", style="bold")
     text = Markdown(docstring(found.cls))
     console.show(Group(heading, _pairs(_facts(found)), text, ""), width=width)
@@ -54,7 +54,7 @@ def docstring(cls: type) -> str:
     Args:
         cls: the class that a plugin registered.
     """
-    text = REFERENCE.sub(r"\1", inspect.cleandoc(_own(cls) or "It has no docstring."))
+    text = REFERENCE.sub(r"\1", inspect.cleandoc(cls.__doc__ or "It has no docstring."))
     try:
         sections = _sections(parse(text, style=DocstringStyle.GOOGLE))
     except ParseError:  # a section that is written otherwise
@@ -112,9 +112,5 @@ def _sections(said: Docstring) -> Iterator[str]:
 
 
 def _unmarked(text: str) -> str:
+    """A text without links and without marks of code, for the cell of a table."""
     return REFERENCE.sub(r"\1", text).replace("`", "")
-
-
-def _own(cls: type) -> str | None:
-    """The docstring of the class itself, and not of the one that it builds on."""
-    return vars(cls).get("__doc__")

@@ -13,7 +13,6 @@ from attrs import frozen
 from fpdm.cli import console
 
 if TYPE_CHECKING:
-    import torch
     from accelerate import PartialState
 
     from fpdm.drawing import Drawn
@@ -38,20 +37,18 @@ class Folder:
     npz: bool
 
 
-def fill(folder: Folder, pipe: Any, *, device: torch.device | None = None, **options: Any) -> None:
+def fill(folder: Folder, pipe: Any, **options: Any) -> None:
     """Fill the folder together with the other processes; process 0 shows how far it is.
 
     Args:
         folder: what to fill.
         pipe: what draws.
-        device: where; each process has one of its own if not given.
         options: of [`draw`][fpdm.drawing.draw].
     """
     from fpdm.drawing import draw
     from fpdm.processes import processes
 
     here = processes()
-    pipe.to(device or here.device)
     pipe.set_progress_bar_config(disable=True)  # it counts timesteps
     rank, world = here.process_index, here.num_processes
     with _first_alone(here):

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from fpdm.checks import check_whole
 from fpdm.cli import console, many
 from fpdm.cli.components import Whole, component
-from fpdm.cli.devices import check_device, default_device
+from fpdm.cli.devices import check_device
 from fpdm.cli.files import check_picture, load_pipeline
 from fpdm.errors import InvalidValueError
 
@@ -83,6 +83,8 @@ def sample(
         device: where to draw, such as `cpu` or `cuda:1`; the accelerator that PyTorch finds, or
             else the CPU, if not given.
     """
+    from fpdm.processes import processes
+
     is_picture = out.suffix.lower() == ".png"
     if is_picture:
         _check_one_picture(out, {"--batch-size": batch_size is not None, "--npz": npz})
@@ -105,14 +107,14 @@ def sample(
     classes_of_model = range(pipe.classes.count) or [pipe.classes.null]
     wanted = [_label(name) for name in classes or map(str, classes_of_model)]
     count = len(wanted) if num is None else check_whole("num", num, minimum=1)
+    pipe.to(place or processes().device)
     if is_picture:
         labels = [wanted[i % len(wanted)] for i in range(count)]
-        pipe.to(place or default_device())
         _draw_picture(out, pipe, labels, seed=seed, **settings)
     else:
         size = BATCH_SIZE if batch_size is None else batch_size
         folder = many.Folder(out, count, batch_size=size, npz=npz)
-        many.fill(folder, pipe, device=place, classes=wanted, seed=seed, **settings)
+        many.fill(folder, pipe, classes=wanted, seed=seed, **settings)
 
 
 def _check_one_picture(out: Path, of_folders: dict[str, bool]) -> None:

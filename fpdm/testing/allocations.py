@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
+from typing import SupportsFloat
 
 import torch
 from hypothesis import given
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from fpdm.allocator import Allocator
 from fpdm.interfaces import AllocationPolicy
 from fpdm.solution import Solution, Status
-from fpdm.testing.laws import Law, check, quick, tensors, undisturbed
+from fpdm.testing.laws import Law, check, quick, undisturbed
 from fpdm.testing.strategies import affordable
 
 residuals = st.lists(st.floats(0, math.inf, width=32) | st.just(math.nan), min_size=1, max_size=5)
@@ -55,11 +57,8 @@ def answers_with_a_number(policy: AllocationPolicy) -> None:
             wish = policy.iterations(
                 step=steps - 1, steps=steps, budget=budget, remaining=budget, previous=previous
             )
-            try:
-                number = float(wish)
-            except (TypeError, ValueError):
-                raise AssertionError(f"{wish!r} is no number.") from None
-            assert not math.isnan(number), "The answer is NaN."
+            assert isinstance(wish, SupportsFloat), f"{wish!r} is no number."
+            assert not math.isnan(float(wish)), "The answer is NaN."
 
     run()
 
@@ -78,13 +77,8 @@ def remembers_nothing(policy: AllocationPolicy) -> None:
 def leaves_the_last_solution_alone(policy: AllocationPolicy) -> None:
     """The solution before is read and not written to, and nothing is drawn or seeded."""
     previous = _solution(0.3)
-    before = [tensor.clone() for tensor in tensors(previous)]
-
-    def ask() -> None:
-        policy.iterations(step=1, steps=4, budget=20, remaining=15, previous=previous)
-
-    undisturbed(ask)
-    assert all(map(torch.equal, before, tensors(previous))), "The solution was overwritten."
+    ask = partial(policy.iterations, step=1, steps=4, budget=20, remaining=15, previous=previous)
+    undisturbed(ask, previous)
 
 
 def plans_what_it_grants(policy: AllocationPolicy) -> None:

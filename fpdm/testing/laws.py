@@ -10,8 +10,17 @@ import torch
 from hypothesis import HealthCheck, Phase, settings
 from torch import Tensor
 
+from fpdm.solution import Solution
+
 Law = Callable[[Any], None]
 """A check of a component that raises AssertionError. Its docstring is the law."""
+
+REPORTED = {
+    "residual": (torch.float32, torch.float64),
+    "absolute_residual": (torch.float32, torch.float64),
+    "status": (torch.int64,),
+}
+"""What a solution reports of each sample, and in which dtypes."""
 
 quick = settings(
     max_examples=12,
@@ -53,22 +62,47 @@ def check(component: Any, *, base: type, laws: Sequence[Law]) -> None:
             ) from error
 
 
-def undisturbed(run: Callable[[], object]) -> None:
-    """Run something, and see that nothing of the process is changed by it.
+def undisturbed(run: Callable[[], object], *given: object) -> None:
+    """Run something, and see that it changes nothing of what it was given, or of the process.
 
     Args:
         run: what is not to draw from torch's generator, seed it, or change the default dtype.
+        *given: what it reads; the tensors in it are not to be written to.
 
     Raises:
         AssertionError: it does.
     """
     state, dtype = torch.get_rng_state(), torch.get_default_dtype()
+    held = [(tensor, tensor.clone(), tensor.requires_grad) for tensor in tensors(given)]
     try:
         run()
+        for tensor, before, required in held:
+            assert torch.equal(tensor, before), "An argument was overwritten."
+            assert tensor.requires_grad == required, "An argument was made to require a gradient."
         assert torch.equal(torch.get_rng_state(), state), "torch's generator was seeded or used."
         assert torch.get_default_dtype() == dtype, f"The default dtype became {dtype}."
     finally:
         torch.set_default_dtype(dtype)
+
+
+def reports_each_sample(solution: Solution, x0: Tensor) -> None:
+    """See that a solution says of each sample how its solve ended.
+
+    Args:
+        solution: what was returned.
+        x0: where the solve started, (B, ...); a scalar is a batch of one.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    assert isinstance(solution, Solution), f"{type(solution).__name__} is no Solution."
+    assert type(solution.evals) is int, f"evals={solution.evals!r} is no int."
+    samples = x0.shape[:1] if x0.dim() else (1,)
+    for name, dtypes in REPORTED.items():
+        said = getattr(solution, name)
+        shape = tuple(said.shape)
+        assert shape == tuple(samples), f"{name} has shape {shape} for {tuple(samples)} samples."
+        assert said.dtype in dtypes, f"{name} is {said.dtype}."
 
 
 def tensors(value: object) -> Iterator[Tensor]:

@@ -18,8 +18,8 @@ from fpdm.counting import Counted
 from fpdm.errors import FPDMError, InvalidValueError
 from fpdm.interfaces import FixedPointSolver
 from fpdm.iteration import Evaluation
-from fpdm.solution import Solution, Status
-from fpdm.testing.laws import Law, check, quick, tensors, undisturbed
+from fpdm.solution import Status
+from fpdm.testing.laws import Law, check, quick, reports_each_sample, tensors, undisturbed
 from fpdm.testing.problems import Problem, affine, cosine, network
 from fpdm.testing.strategies import dtypes, exact_dtypes, problems, seeds
 
@@ -31,11 +31,6 @@ FINEST = {torch.float64: 1e-9, torch.float32: 1e-4}
 """The tolerances that a contraction reaches in each dtype."""
 
 SHAPES = ((), (3,), (1, 5), (0, 4), (2, 0), (2, 3, 4), (2, 3, 4, 2))
-REPORTED = {
-    "residual": (torch.float32, torch.float64),
-    "absolute_residual": (torch.float32, torch.float64),
-    "status": (torch.int64,),
-}
 TOLERANCE = {torch.float64: 1e-7, torch.float32: 2e-5, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 WAITS = (
     "aten::_local_scalar_dense",
@@ -122,7 +117,7 @@ def counts_exactly(solver: FixedPointSolver) -> None:
         solution = solver.solve(counted, problem.x0, evals=evals)
         assert counted.count == evals, f"{counted.count} evaluations were made of {evals}."
         assert solution.evals == evals, f"{solution.evals} evaluations are stated, not {evals}."
-        _reports_each_sample(solution, problem.x0)
+        reports_each_sample(solution, problem.x0)
         assert (solution.status == Status.BUDGET_SPENT).all(), f"status={solution.status}"
 
     run()
@@ -261,7 +256,7 @@ def stops_each_sample_at_its_tolerance(solver: FixedPointSolver) -> None:
         for index in range(len(problem.x0)):
             alone = problem.alone(index)
             apart = solver.solve(alone.f, alone.x0, evals=2000, tol=tol)
-            near = max(1e-6, 50 * TOLERANCE[problem.x0.dtype])
+            near = 1e-6 if problem.x0.dtype == torch.float64 else 1e-3
             torch.testing.assert_close(solution.value[index], apart.value[0], rtol=near, atol=near)
 
     run()
@@ -349,7 +344,7 @@ def keeps_shape_dtype_and_memory_format(solver: FixedPointSolver) -> None:
             assert value.dtype == x0.dtype, f"{said} became {value.dtype}."
             allowed = (x0.stride(), torch.empty_like(x0).stride())  # a copy has no gaps
             assert value.stride() in allowed, f"{said} came back with strides {value.stride()}."
-            _reports_each_sample(solution, x0)
+            reports_each_sample(solution, x0)
         contiguous = solver.solve(_half_cosine, x0.contiguous(), evals=4).value
         torch.testing.assert_close(solution.value, contiguous, rtol=1e-2, atol=1e-3)
 
@@ -364,11 +359,8 @@ def leaves_its_arguments_alone(solver: FixedPointSolver) -> None:
         returned.append((image, image.clone()))
         return image
 
-    before = x0.clone()
     with torch.no_grad():
-        undisturbed(lambda: solver.solve(f, x0, evals=9))
-    assert torch.equal(x0, before), "The start was overwritten."
-    assert not x0.requires_grad, "The start was made to require a gradient."
+        undisturbed(lambda: solver.solve(f, x0, evals=9), x0)
     for what, pairs in (("An argument", given_), ("An image", returned)):
         for tensor, copy in pairs:
             assert torch.equal(tensor, copy), f"{what} of f was overwritten."
@@ -503,17 +495,6 @@ def _typed(f: Callable[[Tensor], Tensor], x0: Tensor) -> Callable[[Tensor], Tens
         return f(z)
 
     return asked
-
-
-def _reports_each_sample(solution: Solution, x0: Tensor) -> None:
-    assert isinstance(solution, Solution), f"{type(solution).__name__} is no Solution."
-    assert type(solution.evals) is int, f"evals={solution.evals!r} is no int."
-    samples = x0.shape[:1] if x0.dim() else (1,)
-    for name in ("residual", "status", "absolute_residual"):
-        shape = tuple(getattr(solution, name).shape)
-        assert shape == tuple(samples), f"{name} has shape {shape} for {tuple(samples)} samples."
-        dtype = getattr(solution, name).dtype
-        assert dtype in REPORTED[name], f"{name} is {dtype}."
 
 
 def _refused(call: Callable[[], object], what: str) -> None:
