@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fpdm.allocator import Allocator, Plan
 from fpdm.denoiser import Denoised, FixedPointDenoiser
@@ -12,14 +11,15 @@ from fpdm.hookspecs import hookimpl
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.layer import FixedPointLayer
 from fpdm.plugins import allocation, gradient, init, solver
+from fpdm.runtime.lazy import lazy
 from fpdm.sampling import sample
 from fpdm.solution import Solution, Status
 from fpdm.tracing import trace
 
 if TYPE_CHECKING:
+    from fpdm.diffusion import EvenDDIMScheduler, EvenDDPMScheduler, FlowScheduler
     from fpdm.models import DiT, FPDiT
     from fpdm.pipeline import FPDMPipeline
-    from fpdm.schedulers import EvenDDIMScheduler, EvenDDPMScheduler, FlowScheduler
 
 __version__ = "0.1.0"
 
@@ -52,20 +52,17 @@ __all__ = [
     "trace",
 ]
 
-_LAZY = {  # what needs diffusers loads when it is first used
-    "DiT": "fpdm.models",
-    "EvenDDIMScheduler": "fpdm.schedulers",
-    "EvenDDPMScheduler": "fpdm.schedulers",
-    "FPDMPipeline": "fpdm.pipeline",
-    "FPDiT": "fpdm.models",
-    "FlowScheduler": "fpdm.schedulers",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'fpdm' has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+__getattr__ = lazy(  # what needs diffusers loads when it is first used
+    __name__,
+    {
+        "DiT": "fpdm.models",
+        "EvenDDIMScheduler": "fpdm.diffusion",
+        "EvenDDPMScheduler": "fpdm.diffusion",
+        "FPDMPipeline": "fpdm.pipeline",
+        "FPDiT": "fpdm.models",
+        "FlowScheduler": "fpdm.diffusion",
+    },
+)
 
 
 def __dir__() -> list[str]:

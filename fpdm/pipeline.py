@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,6 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
-from attrs import frozen
-from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.modeling_utils import ModelMixin
@@ -21,14 +20,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fpdm import samplers
 from fpdm.checks import check_choice, check_whole
+from fpdm.diffusion import samplers, schedulers
+from fpdm.diffusion.callback import TENSORS, StepCallback, step_callback
+from fpdm.diffusion.labels import Classes
+from fpdm.diffusion.noise import check_generators
 from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
-from fpdm.labels import Classes
 from fpdm.models import DiT, FPDiT
 from fpdm.plugins import Spec
 from fpdm.sampling import Step, StepRecord, sample
+
+sys.modules.setdefault("fpdm.schedulers", schedulers)  # as older folders call them
 
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 PIXEL_CHANNELS = (1, 3)
@@ -92,7 +95,7 @@ class FPDMPipeline(DiffusionPipeline):
 
     model_cpu_offload_seq = "model->vae"
     _optional_components: ClassVar[list[str]] = ["vae"]
-    _callback_tensor_inputs: ClassVar[list[str]] = ["latents", "residual"]
+    _callback_tensor_inputs: ClassVar[list[str]] = list(TENSORS)
 
     def __init__(
         self,
@@ -224,7 +227,7 @@ class FPDMPipeline(DiffusionPipeline):
         """
         check_choice("output_type", output_type, choices=OUTPUT_TYPES)
         self._check_output(output_type)
-        callback = self._callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
+        callback = step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
         labels = torch.tensor(self.classes.numbers(class_labels), device=self._execution_device)
         scheduler = self._scheduler(scheduler)
         negate = samplers.fit_prediction(self.config["prediction_type"], scheduler)
@@ -258,29 +261,6 @@ class FPDMPipeline(DiffusionPipeline):
                 f"output_type={output_type!r}: the network draws latents of {channels} channels, "
                 f"and the pipeline has no vae to decode them; give it one, or ask for 'latent'."
             )
-
-    def _callback(
-        self, function: Callable[..., Any] | None, tensors: Iterable[str]
-    ) -> StepCallback | None:
-        if function is None:
-            return None
-        if not callable(function):
-            raise InvalidValueError(f"callback_on_step_end={function!r}: must be callable.")
-        if isinstance(function, (PipelineCallback, MultiPipelineCallbacks)):
-            tensors = function.tensor_inputs
-        try:
-            names = [tensors] if isinstance(tensors, str) else list(tensors)
-        except TypeError:
-            raise InvalidValueError(
-                f"callback_on_step_end_tensor_inputs={tensors!r}: must be a list of names among "
-                f"{self._callback_tensor_inputs}."
-            ) from None
-        if unknown := [name for name in names if name not in self._callback_tensor_inputs]:
-            raise InvalidValueError(
-                f"callback_on_step_end_tensor_inputs: {unknown} are not among "
-                f"{self._callback_tensor_inputs}."
-            )
-        return StepCallback(function, tuple(names))
 
     def _scheduler(self, given: Any) -> Any:
         if given is None:
@@ -344,7 +324,15 @@ class FPDMPipeline(DiffusionPipeline):
         with self.progress_bar(total=count) as bar:
             while len(records) < count and not self._interrupt:
                 step = run.send(replacement)
-                replacement = step.sample if callback is None else callback(self, step)
+                replacement = step.sample
+                if callback is not None:
+                    replacement = callback(
+                        self,
+                        step.index,
+                        step.timestep,
+                        latents=step.sample,
+                        residual=step.residual,
+                    )
                 records.append(step.record())
                 bar.update()
         return cast("Tensor", replacement), records
@@ -358,63 +346,3 @@ class FPDMPipeline(DiffusionPipeline):
         latents = latents / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
         images = self.vae.decode(latents.to(self.vae.dtype)).sample
         return self.image_processor.postprocess(images.float(), output_type)
-
-
-@frozen
-class StepCallback:
-    """What is called after each timestep, and the tensors that it is given.
-
-    Attributes:
-        function: called as `(pipe, index, timestep, tensors)`.
-        tensors: names of the tensors, among `latents` and `residual`.
-    """
-
-    function: Callable[..., Any]
-    tensors: tuple[str, ...]
-
-    def __call__(self, pipe: FPDMPipeline, step: Step) -> Tensor:
-        """Call it.
-
-        Args:
-            pipe: the pipeline that draws.
-            step: what its run has just done.
-
-        Returns:
-            The latents with which the run goes on, (B, C, H, W).
-
-        Raises:
-            InvalidValueError: it returned latents of another shape.
-        """
-        every = {"latents": step.sample, "residual": step.residual}
-        given = {name: every[name] for name in self.tensors}
-        answer = self.function(pipe, step.index, step.timestep, given)
-        if not isinstance(answer, Mapping) or answer.get("latents") is None:
-            return step.sample
-        latents = answer["latents"]
-        if not isinstance(latents, Tensor) or latents.shape != step.sample.shape:
-            raise InvalidValueError(
-                f"callback_on_step_end returned latents that are no tensor of "
-                f"{tuple(step.sample.shape)}."
-            )
-        return latents.to(step.sample)
-
-
-def check_generators(generator: Any, count: int) -> None:
-    """Check that there is one generator for all images, or one for each.
-
-    Args:
-        generator: a `torch.Generator`, a list of them, or None.
-        count: how many images.
-
-    Raises:
-        InvalidValueError: there is something else.
-    """
-    if generator is None:
-        return
-    every = generator if isinstance(generator, list) else [generator]
-    if not all(isinstance(one, torch.Generator) for one in every):
-        raise InvalidValueError("generator: must be a torch.Generator, or a list of them.")
-    if isinstance(generator, list) and len(generator) != count:
-        raise InvalidValueError(
-            f"generator: a list of {len(generator)} for {count} images; must have one for each."
-        )

@@ -13,13 +13,13 @@ from fpdm import plugins
 from fpdm.allocator import Allocator
 from fpdm.checks import check_whole
 from fpdm.denoiser import Denoised
+from fpdm.diffusion.guidance import Guidance
+from fpdm.diffusion.stepping import Scheduler, Stepping
 from fpdm.errors import BudgetError, InvalidValueError
-from fpdm.guidance import Guidance
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
 from fpdm.layer import FixedPointLayer
 from fpdm.plugins import Spec
 from fpdm.solution import Solution
-from fpdm.stepping import Scheduler, Stepping
 
 
 class Model(Protocol):

@@ -8,9 +8,11 @@ import torch
 from hypothesis import HealthCheck, settings
 from strangers import own_entry_points
 
-import fpdm.discovery
+import fpdm.plugins.discovery
 
-fpdm.discovery.entry_points = own_entry_points  # plugins that a developer has installed stay out
+fpdm.plugins.discovery.entry_points = (
+    own_entry_points  # plugins that a developer has installed stay out
+)
 
 settings.register_profile(
     "laws",

@@ -15,7 +15,10 @@ from fpdm.training.engine import whole
 
 
 class Lively(Training):
-    """With weights from which every parameter gets a gradient: a new network has zero gates."""
+    """With weights from which every parameter gets a gradient: a new network has zero gates.
+
+    In float64, in which sums over other parts of a batch agree on every processor.
+    """
 
     def _untrained(self):
         network = super()._untrained()
@@ -23,7 +26,7 @@ class Lively(Training):
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.copy_(0.2 * torch.randn(parameter.shape, generator=rng))
-        return network
+        return network.double()
 
 
 def main(file: str, sharding: str) -> None:
@@ -39,7 +42,9 @@ def main(file: str, sharding: str) -> None:
     gradients = {}
     training.network.train()
     for training.step in range(3):
-        loss, _ = training._predict(shares[training.step])
+        share = shares[training.step]
+        share = share._replace(clean=share.clean.double(), noise=share.noise.double())
+        loss, _ = training._predict(share)
         here.backward(loss)
         for name, parameter in training.bare.named_parameters():
             gradients[f"{training.step}.{name}"] = whole(parameter.grad).clone()

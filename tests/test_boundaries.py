@@ -1,4 +1,7 @@
-"""Dependencies point one way: plugins → interfaces ← core ← models ← pipeline, training ← cli."""
+"""Where things stand, and which way dependencies point.
+
+plugins → interfaces ← core ← models ← pipeline, training ← cli.
+"""
 
 import ast
 import subprocess
@@ -9,10 +12,29 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
-CORE = [
-    *("errors", "checks", "solution", "interfaces", "hookspecs", "counting", "batch", "iteration"),
-    *("allocator", "plugins", "layer", "denoiser", "sampling", "tracing", "guidance", "stepping"),
-]
+PROMISES = {  # what stands directly in fpdm/ is what users and plugin authors import
+    *("__init__", "__main__", "interfaces", "hookspecs", "solution", "errors", "checks", "batch"),
+    *("iteration", "counting", "allocator", "layer", "denoiser", "sampling", "tracing", "pipeline"),
+}
+FOUNDATION = {"errors", "checks", "batch", "runtime", "solution", "interfaces", "counting"}
+CORE = {*PROMISES - {"__init__", "__main__", "pipeline"}, "plugins", "runtime"}
+ROOMS = {  # where each room may look, beside its own files
+    "runtime": {"errors"},
+    "plugins": {*FOUNDATION, "hookspecs"},
+    "diffusion": FOUNDATION,
+    "data": {*FOUNDATION, "diffusion"},
+    "models": CORE,
+    "drawing": {*CORE, "diffusion", "pipeline"},
+    "evaluation": {*FOUNDATION, "data"},
+    "testing": CORE,
+    "training": {*CORE, "data", "diffusion", "models", "pipeline", "drawing"},
+    "checkpoints": set(),
+    "cli": {*CORE, "checkpoints", "data", "diffusion", "models", "pipeline", "drawing"}
+    | {"evaluation", "training"},
+}
+LONGEST = 400
+"""Lines of a file that is still about one idea."""
+
 HEAVY = ["accelerate", "diffusers", "hypothesis", "matplotlib", "sklearn", "torchdeq"]
 
 
@@ -54,25 +76,89 @@ def test_a_hooks_module_holds_its_hooks_and_nothing_else(package):
         assert not isinstance(node, ast.FunctionDef) or node.name.startswith("fpdm_register_")
 
 
-@pytest.mark.parametrize(
-    ("modules", "forbidden"),
-    [
-        (CORE, ["fpdm.models", "fpdm.pipeline", "fpdm.training", "fpdm.cli", "diffusers"]),
-        (["models/*"], ["fpdm.pipeline", "fpdm.training", "fpdm.evaluation", "fpdm.cli"]),
-        (["pipeline", "training/*", "evaluation/*", "data/*", "gallery"], ["fpdm.cli"]),
-    ],
-)
-def test_dependencies_point_one_way(modules, forbidden):
-    for module in modules:
-        paths = list((ROOT / "fpdm").glob(f"{module}.py"))
-        assert paths
-        for path in paths:
-            assert not [
-                name
-                for name in imports(path)
-                for bad in forbidden
-                if f"{name}.".startswith(f"{bad}.")
-            ], path
+def modules() -> dict[str, Path]:
+    """Every module of the package and of its plugins, by name."""
+    found = {}
+    for base in (ROOT, ROOT / "plugins"):
+        for path in base.glob("fpdm*/**/*.py"):
+            parts = path.relative_to(base).with_suffix("").parts
+            found[".".join(part for part in parts if part != "__init__")] = path
+    return found
+
+
+def graph() -> dict[str, set[str]]:
+    """What each module imports of the others, wherever in it."""
+    there = modules()
+    found = {}
+    for module, path in there.items():
+        taken = set()
+        for name in imports(path):
+            while name and name not in there:
+                name = name.rpartition(".")[0]
+            taken.add(name)
+        found[module] = taken - {module, ""}
+    return found
+
+
+def room(module: str) -> str:
+    """The folder or file of `fpdm/` in which a module stands, or its package of plugins."""
+    return module.split(".")[1] if module.startswith("fpdm.") else module.split(".")[0]
+
+
+def reached(graph: dict[str, set[str]], start: str) -> set[str]:
+    """What can be come to along the arrows."""
+    found, ahead = set(), [start]
+    while ahead:
+        new = graph.get(ahead.pop(), set()) - found
+        found |= new
+        ahead += new
+    return found
+
+
+def test_what_stands_directly_in_the_package_is_what_users_import():
+    here = list((ROOT / "fpdm").iterdir())
+    assert {path.stem for path in here if path.suffix == ".py"} == PROMISES
+    folders = {path.name for path in here if path.is_dir() and path.name != "__pycache__"}
+    assert folders == ROOMS.keys()
+
+
+def test_no_import_comes_back_to_where_it_began():
+    arrows = graph()
+    assert not [module for module in arrows if module in reached(arrows, module)]
+
+
+def test_no_room_looks_into_one_that_looks_into_it():
+    rooms = {}
+    for module, taken in graph().items():
+        if module != "fpdm":  # which hands on what is public
+            others = {room(name) for name in taken if name != "fpdm"} - {room(module)}
+            rooms[room(module)] = rooms.get(room(module), set()) | others
+    assert not [each for each in rooms if each in reached(rooms, each)]
+
+
+def test_the_files_of_a_circle_are_found():
+    arrows = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}
+    assert [each for each in arrows if each in reached(arrows, each)] == ["a", "b", "c"]
+
+
+def test_no_file_is_about_more_than_one_idea():
+    for path in [*files("fpdm"), *files("plugins")]:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST, path
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_room_looks_only_where_it_may(name):
+    for module, taken in graph().items():
+        if module != "fpdm" and room(module) == name:
+            assert {room(found) for found in taken if found != "fpdm"} <= {name, *ROOMS[name]}
+
+
+def test_the_core_knows_no_network_no_pipeline_and_no_training():
+    for module, taken in graph().items():
+        if module != "fpdm" and room(module) in CORE:
+            light = {f"fpdm.diffusion.{name}" for name in ("guidance", "stepping")}
+            assert {room(found) for found in taken - light} <= CORE, module
+            assert not [name for name in imports(modules()[module]) if "diffusers" in name], module
 
 
 def test_importing_fpdm_loads_nothing_heavy():

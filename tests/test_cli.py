@@ -12,7 +12,7 @@ from PIL import Image
 import fpdm
 from fpdm.cli import main
 from fpdm.cli.components import component
-from fpdm.processes import processes
+from fpdm.runtime.processes import processes
 
 TINY = [
     *("--set", "steps=3", "--set", "batch_size=4", "--set", "model.hidden_size=8"),

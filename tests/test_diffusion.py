@@ -9,9 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpdm.diffusion import PREDICTIONS, Diffusion
+from fpdm.diffusion import Diffusion
+from fpdm.diffusion.process import PREDICTIONS
+from fpdm.diffusion.schedulers import FlowScheduler, even_timesteps
 from fpdm.errors import InvalidValueError, UnknownNameError
-from fpdm.schedulers import FlowScheduler, even_timesteps
 from fpdm.testing.strategies import seeds
 
 ALPHAS = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))

@@ -11,6 +11,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -24,6 +25,8 @@ from fpdm.plugins import host
 NOUNS = ("Return ", "The ", "A ", "An ", "Whether ", "How ", "What ", "Which ", "Where ", "Why ")
 """How a first line begins that says by itself what is returned."""
 
+KIT = [f"fpdm.testing.{kind}s" for kind in ("solver", "allocation", "init", "gradient")]
+
 DIMENSIONS = r"\((?:\d+ ?)?(?:[A-Z]|[a-z_]+|\d+|…),[^()]*\)|\(\)"
 SHAPE = re.compile(rf"{DIMENSIONS}|\b(?:shapes?|shaped|rank|scalar)\b|\blike `\w+`")
 TENSOR = re.compile(r"\b(?:Tensor|NDArray|ArrayLike)\b")
@@ -36,12 +39,17 @@ SOURCED = {
     "fpdm.allocator": "apportion",
     "fpdm.diffusion": "Diffusion Diffusion.loss",
     "fpdm.evaluation": "frechet_distance",
-    "fpdm.guidance": "Guidance",
-    "fpdm.models.transformer": "Attention Block TimestepEmbedding initialise sincos_positions",
-    "fpdm.schedulers": "FlowDPMScheduler FlowHeunScheduler FlowUniPCScheduler even_timesteps",
+    "fpdm.diffusion.guidance": "Guidance",
+    "fpdm.models.block": "Attention Block",
+    "fpdm.models.conditioning": "TimestepEmbedding",
+    "fpdm.models.positions": "sincos_positions",
+    "fpdm.models.transformer": "initialise",
+    "fpdm.diffusion.schedulers": (
+        "FlowDPMScheduler FlowHeunScheduler FlowUniPCScheduler even_timesteps"
+    ),
     "fpdm.training.config": "OptimizerConfig",
     "fpdm.training.loop": "learning_rate_curve",
-    "fpdm.variance": "Posterior.variational_bound",
+    "fpdm.diffusion.variance": "Posterior.variational_bound",
 }
 """What computes something that a paper describes, beside the components of the plugins."""
 
@@ -109,9 +117,15 @@ LAWS = [
 ]
 
 
+@cache
+def kit_laws() -> frozenset[Any]:
+    """The laws that the conformance kit holds components to."""
+    return frozenset(law for module in KIT for law in importlib.import_module(module).LAWS)
+
+
 def is_law(thing: Documented) -> bool:
     """A law of the conformance kit: its docstring is the law, and it takes what it is about."""
-    return thing.value in thing.namespace.get("LAWS", ())
+    return inspect.isfunction(thing.value) and thing.value in kit_laws()
 
 
 def is_validator(thing: Documented) -> bool:
@@ -187,6 +201,7 @@ SAMPLE = '''\
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import cache
 from contextlib import contextmanager
 
 from attrs import field, frozen

@@ -22,11 +22,11 @@ from PIL import Image
 from toys import tiny
 
 import fpdm
-from fpdm.archive import archive
 from fpdm.diffusion import Diffusion
-from fpdm.drawing import Task, deal, draw, generator_of
+from fpdm.drawing import archive, deal, draw
+from fpdm.drawing.many import Task, generator_of
+from fpdm.drawing.numbered import is_whole, numbered, write_images
 from fpdm.errors import InvalidValueError, UnknownNameError
-from fpdm.numbered import is_whole, numbered, write_images
 
 CHEAP = {"budget": 12, "num_inference_steps": 3}
 CHEAPLY = ["--batch-size", "8", "--steps", "3"]

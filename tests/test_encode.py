@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from pictures import encoded, image_folder, refused, save, tiny_vae
 from safetensors.torch import load_file
 
-from fpdm.autoencoder import load_vae
 from fpdm.data import ImageFolder, Latents, encode
 from fpdm.data.encoder import Encoder
 from fpdm.data.listing import list_images
 from fpdm.data.moments import draw_latent
 from fpdm.data.shards import Layout, write_shard
+from fpdm.diffusion.autoencoder import load_vae
 
 
 def contents(folder) -> dict[str, bytes]:
@@ -244,10 +244,10 @@ def test_a_run_that_fails_while_it_writes_leaves_whole_shards(images, whole, tmp
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import fpdm.storage
+import fpdm.runtime.storage
 from pictures import encoded
 
-flush, calls = fpdm.storage.flush, []
+flush, calls = fpdm.runtime.storage.flush, []
 
 def flush_or_die(path):
     calls.append(path)
@@ -255,7 +255,7 @@ def flush_or_die(path):
         os.kill(os.getpid(), signal.SIGKILL)
     flush(path)
 
-fpdm.storage.flush = flush_or_die
+fpdm.runtime.storage.flush = flush_or_die
 encoded(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 

@@ -8,7 +8,7 @@ from commands import run
 from environments import Environment
 from pages import ROOT
 
-from fpdm.components import KINDS
+from fpdm.plugins.components import KINDS
 
 WRONG = {
     "heavy_ball": "words of small letters",

@@ -21,8 +21,8 @@ from toys import BlockPasses, lively, tiny, tiny_dit
 
 import fpdm
 from fpdm.diffusion import Diffusion
+from fpdm.diffusion.guidance import Guidance
 from fpdm.errors import BudgetError, InvalidValueError, UnknownNameError
-from fpdm.guidance import Guidance
 
 NAMES = {0: "cat, kitten", 1: "dog", 2: "bird"}
 

@@ -45,7 +45,8 @@ def crowded(monkeypatch) -> PluginHost:
     monkeypatch.setenv("FPDM_DISABLE_PLUGINS", "gradients")
     absent = EntryPoint("absent", "no_such_module:hooks", "fpdm")
     monkeypatch.setattr(
-        "fpdm.discovery.entry_points", lambda group: [absent, *own_entry_points(group=group)]
+        "fpdm.plugins.discovery.entry_points",
+        lambda group: [absent, *own_entry_points(group=group)],
     )
     with pytest.warns(PluginWarning):
         made = PluginHost()

@@ -19,7 +19,7 @@ import fpdm
 from fpdm import plugins
 from fpdm.errors import FPDMError, InvalidValueError, PluginError, PluginWarning, UnknownNameError
 from fpdm.iteration import IterativeSolver
-from fpdm.plugins import Origin, PluginHost, describe, host, resolve
+from fpdm.plugins import Origin, PluginHost, describe, host, lookup, resolve
 
 BUILT_INS = {
     "solver": [
@@ -132,8 +132,8 @@ def test_threads_that_come_first_together_load_the_plugins_once(monkeypatch):
         time.sleep(0.05)
         return PluginHost(own_entry_points())
 
-    monkeypatch.setattr(plugins, "PluginHost", slow)
-    monkeypatch.setattr(plugins, "_installed", plugins._Installed())
+    monkeypatch.setattr(lookup, "PluginHost", slow)
+    monkeypatch.setattr(lookup, "_installed", lookup._Installed())
     with ThreadPoolExecutor(8) as pool:
         hosts = set(pool.map(lambda _: id(plugins.host()), range(16)))
     assert (len(loads), len(hosts)) == (1, 1)
@@ -172,7 +172,7 @@ def test_what_is_described_is_resolved_to_the_same_whatever_makes_its_class(comp
     fresh = PluginHost([])
     fresh.register(plugin(fpdm_register_solvers=lambda: [type(component)]), Origin("mine"))
     assert fresh.failures == []
-    monkeypatch.setattr(plugins, "host", lambda: fresh)
+    monkeypatch.setattr(lookup, "host", lambda: fresh)
     described = json.loads(json.dumps(describe(component)))
     assert resolve("solver", described) == component
     assert resolve("solver", describe(resolve("solver", component.name))) == type(component)()

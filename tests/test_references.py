@@ -11,7 +11,7 @@ from toys import tiny, tiny_dit
 
 import fpdm
 from fpdm.diffusion import Diffusion
-from fpdm.schedulers import EvenDDIMScheduler, EvenDDPMScheduler
+from fpdm.diffusion.schedulers import EvenDDIMScheduler, EvenDDPMScheduler
 
 BETAS = np.linspace(1e-4, 0.02, 1000)
 ALPHAS = np.cumprod(1 - BETAS)

@@ -135,7 +135,7 @@ def test_whatever_file_operation_a_checkpoint_is_killed_in_none_is_lost(tmp_path
         with monkeypatch.context() as patched:
             for name in operations:
                 patched.setattr(os, name, count_down(name, left))
-            patched.setattr("fpdm.storage.shutil.rmtree", lambda *_, **__: None)
+            patched.setattr("fpdm.runtime.storage.shutil.rmtree", lambda *_, **__: None)
             training.step = 2
             try:
                 run.save_checkpoint()

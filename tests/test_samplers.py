@@ -23,8 +23,7 @@ from torch import Tensor
 import fpdm
 from fpdm.denoiser import Denoised
 from fpdm.diffusion import Diffusion
-from fpdm.errors import FPDMError, InvalidValueError
-from fpdm.samplers import (
+from fpdm.diffusion.samplers import (
     DIFFUSION,
     FLOW_MATCHING,
     prediction_of,
@@ -32,6 +31,7 @@ from fpdm.samplers import (
     set_timesteps_within,
     switch,
 )
+from fpdm.errors import FPDMError, InvalidValueError
 
 MEAN, SPREAD = 0.1, 0.2
 PURE_NOISE = 4096.0  # a sigma where zero terminal SNR would have an infinite one

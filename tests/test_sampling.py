@@ -8,9 +8,9 @@ from toys import BlockPasses, tiny, tiny_dit
 
 import fpdm
 from fpdm.diffusion import Diffusion
+from fpdm.diffusion.schedulers import EvenDDPMScheduler
 from fpdm.errors import BudgetError, InvalidValueError, UnknownNameError
 from fpdm.plugins import host
-from fpdm.schedulers import EvenDDPMScheduler
 from fpdm.testing.strategies import seeds
 
 SOLVERS = [found.name for found in host().components("solver")]

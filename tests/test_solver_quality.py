@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from toys import stiff_block, symmetric, tiny
 
 import fpdm
-from fpdm.models.transformer import Conditioning
+from fpdm.models.conditioning import Conditioning
 from fpdm.testing import affine, network
 from fpdm.testing.classical import classical
 from fpdm.testing.strategies import seeds

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fpdm
-from fpdm.diffusion import PREDICTIONS
+from fpdm.diffusion.process import PREDICTIONS
 from fpdm.errors import FPDMError, InvalidValueError, UnknownNameError
 from fpdm.testing.strategies import seeds
 from fpdm.training import TrainConfig, Training, load_config

@@ -13,11 +13,11 @@ from test_training import TINY, config, trained
 from torch.distributions import Normal, kl_divergence
 
 from fpdm.diffusion import Diffusion
+from fpdm.diffusion.variance import Posterior
 from fpdm.errors import InvalidValueError
 from fpdm.testing.strategies import seeds
 from fpdm.training import Training, load_config
 from fpdm.training.config import OptimizerConfig
-from fpdm.variance import Posterior
 
 POSTERIOR = Posterior.of(torch.from_numpy(ALPHAS))
 

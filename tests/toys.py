@@ -5,7 +5,8 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 import fpdm
-from fpdm.models.transformer import Block, Conditioning
+from fpdm.models.block import Block
+from fpdm.models.conditioning import Conditioning
 
 
 def tiny(**options) -> fpdm.FPDiT:

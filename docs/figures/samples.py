@@ -8,7 +8,7 @@ from PIL import Image
 import data
 import style
 from fpdm.data import digits
-from fpdm.gallery import Row, gallery
+from fpdm.drawing import Row, gallery
 
 BUDGETS = (24, 60)
 SEED = 1

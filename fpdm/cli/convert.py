@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from fpdm.autoencoder import load_vae
 from fpdm.cli import console
 from fpdm.cli.components import Whole
 from fpdm.cli.files import check_new_folder
+from fpdm.diffusion.autoencoder import load_vae
 from fpdm.errors import InvalidValueError
 
 EXAMPLES = (

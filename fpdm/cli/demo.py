@@ -60,8 +60,8 @@ def demo(*, num: Whole = 500, seed: Whole = 0, out: Path = Path("demo.png")) -> 
         out: the picture to write, a PNG: twenty samples for each row.
     """
     from fpdm.data import digits
+    from fpdm.drawing.gallery import Row, gallery
     from fpdm.evaluation import DigitClassifier, frechet_distance
-    from fpdm.gallery import Row, gallery
 
     check_picture(out)
     check_whole("num", num, minimum=FEWEST)

@@ -17,7 +17,7 @@ from rich.text import Text
 from fpdm.cli import console
 from fpdm.cli.listing import home
 from fpdm.cli.options import Option, literal, options
-from fpdm.components import Component
+from fpdm.plugins.components import Component
 
 SECTION = re.compile(rf"^({'|'.join(each.title for each in DEFAULT_SECTIONS)}):[ \t]*$", re.M)
 """The line that begins a section of a docstring."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from fpdm.autoencoder import load_vae
 from fpdm.cli import console
 from fpdm.cli.components import Whole
+from fpdm.diffusion.autoencoder import load_vae
 
 if TYPE_CHECKING:
     from fpdm.data import EncodedShard, Latents
@@ -64,7 +64,7 @@ def encode(
     """
     from fpdm.data import Latents
     from fpdm.data import encode as encode_folder
-    from fpdm.processes import processes
+    from fpdm.runtime.processes import processes
 
     here = processes()
     shards = encode_folder(

@@ -9,8 +9,8 @@ from attrs import frozen
 
 from fpdm.cli import console
 from fpdm.cli.options import options
-from fpdm.components import Component, Origin
-from fpdm.failures import Failure
+from fpdm.plugins.components import Component, Origin
+from fpdm.plugins.failures import Failure
 
 READABLE = 30
 """Characters that a column of running text needs."""

@@ -46,7 +46,7 @@ def fill(folder: Folder, pipe: Any, **options: Any) -> None:
         options: of [`draw`][fpdm.drawing.draw].
     """
     from fpdm.drawing import draw
-    from fpdm.processes import processes
+    from fpdm.runtime.processes import processes
 
     here = processes()
     pipe.set_progress_bar_config(disable=True)  # it counts timesteps
@@ -77,7 +77,7 @@ def fill(folder: Folder, pipe: Any, **options: Any) -> None:
 @contextmanager
 def _first_alone(here: PartialState) -> Iterator[None]:
     """Let process 0 go first; if it fails, the others find the same mistake for themselves."""
-    from fpdm.processes import wait
+    from fpdm.runtime.processes import wait
 
     if not here.is_main_process:
         wait(here)
@@ -106,15 +106,15 @@ def _of_all(told: list[Drawn], here: PartialState) -> list[Drawn]:
     """The chunks of all processes, once each of them is done."""
     from accelerate.utils import gather_object
 
-    from fpdm.processes import wait
+    from fpdm.runtime.processes import wait
 
     wait(here)
     return list(gather_object(told))
 
 
 def _finish(folder: Folder, told: Sequence[Drawn], seconds: float) -> None:
-    from fpdm.archive import archive
-    from fpdm.storage import clear_temporary
+    from fpdm.drawing.archive import archive
+    from fpdm.runtime.storage import clear_temporary
 
     clear_temporary(folder.path)
     console.table("Drawing", COLUMNS, [_summary(told, seconds)])

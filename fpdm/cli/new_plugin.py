@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from fpdm.cli import console
-from fpdm.scaffold import PluginPackage, write_plugin
+from fpdm.plugins.scaffold import PluginPackage, write_plugin
 
 EXAMPLES = (
     "fpdm new-plugin heavy-ball",

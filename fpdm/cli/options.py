@@ -11,8 +11,8 @@ from typing import Any
 from attrs import frozen
 from docstring_parser import DocstringStyle, ParseError, parse
 
-from fpdm.failures import one_line, shown
-from fpdm.options import parameters, values
+from fpdm.plugins.failures import one_line, shown
+from fpdm.plugins.options import parameters, values
 
 MOST = 1_000
 """Entries of a default that JSON still has as a list."""

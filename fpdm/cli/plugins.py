@@ -14,11 +14,11 @@ from fpdm.cli import listing
 from fpdm.cli.documentation import print_documentation
 from fpdm.cli.examples import epilogue
 from fpdm.cli.options import options, plain
-from fpdm.components import Component
 from fpdm.errors import PluginWarning, UnknownNameError, suggest
-from fpdm.failures import Failure
 from fpdm.plugins import host
-from fpdm.registry import PluginHost
+from fpdm.plugins.components import Component
+from fpdm.plugins.failures import Failure
+from fpdm.plugins.registry import PluginHost
 
 EXAMPLES = (
     "fpdm plugins",

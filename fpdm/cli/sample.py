@@ -83,7 +83,7 @@ def sample(
         device: where to draw, such as `cpu` or `cuda:1`; the accelerator that PyTorch finds, or
             else the CPU, if not given.
     """
-    from fpdm.processes import processes
+    from fpdm.runtime.processes import processes
 
     is_picture = out.suffix.lower() == ".png"
     if is_picture:
@@ -133,7 +133,7 @@ def _check_one_picture(out: Path, of_folders: dict[str, bool]) -> None:
 def _draw_picture(
     out: Path, pipe: Any, labels: list[int | str], *, seed: int, **settings: Any
 ) -> None:
-    from fpdm.gallery import Row, gallery
+    from fpdm.drawing.gallery import Row, gallery
 
     began = time.perf_counter()
     result = pipe(labels, generator=torch.Generator().manual_seed(seed), **settings)

@@ -20,8 +20,8 @@ from fpdm.data.records import write_record
 from fpdm.data.shards import Header, read_header, shard_name, write_shard
 from fpdm.data.target import is_complete, prepare_target
 from fpdm.errors import InvalidValueError
-from fpdm.processes import processes, wait
-from fpdm.storage import sha256
+from fpdm.runtime.processes import processes, wait
+from fpdm.runtime.storage import sha256
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL

@@ -19,7 +19,7 @@ from fpdm.data.paths import existing_folder
 from fpdm.data.samples import coin, samples
 from fpdm.data.shards import DAMAGED, read_header
 from fpdm.errors import InvalidValueError
-from fpdm.storage import sha256
+from fpdm.runtime.storage import sha256
 
 
 class Latents(Dataset):

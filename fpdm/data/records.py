@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import attrs
 
 from fpdm.errors import InvalidValueError
-from fpdm.storage import written_file
+from fpdm.runtime.storage import written_file
 
 
 class Record(attrs.AttrsInstance, Protocol):

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fpdm.checks import choice, flag, whole
 from fpdm.errors import InvalidValueError
-from fpdm.storage import written_file
+from fpdm.runtime.storage import written_file
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 STORED = ("moments", "sample")

@@ -9,7 +9,7 @@ from fpdm.data.plan import Plan
 from fpdm.data.records import read_record, write_record
 from fpdm.data.shards import shard_name
 from fpdm.errors import InvalidValueError
-from fpdm.storage import TEMPORARY, clear_temporary
+from fpdm.runtime.storage import TEMPORARY, clear_temporary
 
 
 def check_target(target: Path, plan: Plan) -> None:

@@ -1,8 +1,27 @@
 """Networks: the implicit transformer, and the explicit one it is compared with."""
 
+from fpdm.models.block import Block
+from fpdm.models.conditioning import Conditioning, Embeddings, TimestepEmbedding
 from fpdm.models.dit import DiT
-from fpdm.models.fpdit import FPDiT
+from fpdm.models.fpdit import FixedPointBlock, FPDiT
+from fpdm.models.positions import sincos_positions
 from fpdm.models.presets import PRESETS, Preset
 from fpdm.models.published import load_published
+from fpdm.models.transformer import Decoder, Encoder, initialise
 
-__all__ = ["PRESETS", "DiT", "FPDiT", "Preset", "load_published"]
+__all__ = [
+    "PRESETS",
+    "Block",
+    "Conditioning",
+    "Decoder",
+    "DiT",
+    "Embeddings",
+    "Encoder",
+    "FPDiT",
+    "FixedPointBlock",
+    "Preset",
+    "TimestepEmbedding",
+    "initialise",
+    "load_published",
+    "sincos_positions",
+]

@@ -12,8 +12,9 @@ from torch import Tensor
 from fpdm.checks import check_whole
 from fpdm.denoiser import Denoised
 from fpdm.errors import InvalidValueError
+from fpdm.models.conditioning import Embeddings
 from fpdm.models.network import Network
-from fpdm.models.transformer import Decoder, Embeddings, Encoder, initialise
+from fpdm.models.transformer import Decoder, Encoder, initialise
 from fpdm.solution import Solution
 
 

@@ -17,18 +17,12 @@ from fpdm.checks import check_whole
 from fpdm.denoiser import Denoised, FixedPointDenoiser
 from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.layer import ACROSS_TIMESTEPS, FixedPointLayer
+from fpdm.models.block import Block, Modulation
+from fpdm.models.conditioning import Conditioning, Embeddings
 from fpdm.models.network import Network
-from fpdm.models.transformer import (
-    Block,
-    Checkpointed,
-    Conditioning,
-    Decoder,
-    Embeddings,
-    Encoder,
-    Modulation,
-    Size,
-    initialise,
-)
+from fpdm.models.recomputation import Checkpointed
+from fpdm.models.size import Size
+from fpdm.models.transformer import Decoder, Encoder, initialise
 from fpdm.plugins import Spec
 
 

@@ -12,8 +12,9 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
 from fpdm.errors import InvalidValueError
+from fpdm.models.conditioning import Conditioning, Embeddings
 from fpdm.models.presets import preset
-from fpdm.models.transformer import Conditioning, Embeddings, Size
+from fpdm.models.size import Size
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -20,8 +20,8 @@ from fpdm.errors import InvalidValueError
 from fpdm.models.dit import DiT
 from fpdm.models.fpdit import FPDiT
 from fpdm.models.network import Network
+from fpdm.models.positions import sincos_positions
 from fpdm.models.presets import PRESETS
-from fpdm.models.transformer import sincos_positions
 from fpdm.models.weights import listed, read_checkpoint
 
 HEADS = {preset.hidden_size: preset.num_heads for preset in PRESETS.values()}

@@ -11,9 +11,9 @@ are problems with known answers, and in `fpdm.testing.strategies` what draws the
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fpdm.runtime.lazy import lazy
 from fpdm.testing.problems import Problem, affine, cosine, network
 
 if TYPE_CHECKING:
@@ -33,19 +33,20 @@ __all__ = [
     "network",
 ]
 
-_LAZY = {  # what needs hypothesis loads when it is first used
-    "check_allocation": "fpdm.testing.allocations",
-    "check_gradient": "fpdm.testing.gradients",
-    "check_init": "fpdm.testing.inits",
-    "check_solver": "fpdm.testing.solvers",
-}
+_find = lazy(  # what needs hypothesis loads when it is first used
+    __name__,
+    {
+        "check_allocation": "fpdm.testing.allocations",
+        "check_gradient": "fpdm.testing.gradients",
+        "check_init": "fpdm.testing.inits",
+        "check_solver": "fpdm.testing.solvers",
+    },
+)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'fpdm.testing' has no attribute {name!r}")
     try:
-        return getattr(import_module(_LAZY[name]), name)
+        return _find(name)
     except ModuleNotFoundError as error:
         if error.name != "hypothesis":
             raise

@@ -15,8 +15,8 @@ from typing import Any
 
 from attrs import frozen
 
-from fpdm import storage
 from fpdm.errors import InvalidValueError, TrainingWarning
+from fpdm.runtime import storage
 
 MANIFEST = "manifest.json"
 FORMAT = 1

@@ -14,9 +14,9 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
 from fpdm.errors import InvalidValueError
+from fpdm.models.block import Block
 from fpdm.models.network import Network
-from fpdm.models.transformer import Block
-from fpdm.processes import processes
+from fpdm.runtime.processes import processes
 from fpdm.training.config import EngineConfig, TrainConfig
 
 MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
 
 from fpdm.errors import TrainingError, TrainingWarning
 from fpdm.training.config import GuardsConfig
-
-if TYPE_CHECKING:
-    from fpdm.training.loop import Progress
+from fpdm.training.progress import Progress
 
 RECENT = 50
 """Steps over which a residual is averaged, about."""

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import attrs
 import torch
-from attrs import frozen
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
@@ -22,42 +21,9 @@ from fpdm.training.batches import Share, Shares
 from fpdm.training.config import FPDiTConfig, OptimizerConfig, TrainConfig
 from fpdm.training.engine import prepare, start_engine, synchronised, whole
 from fpdm.training.guards import Guards
+from fpdm.training.progress import Progress
 from fpdm.training.seeding import generator
 from fpdm.training.vae import find_vae
-
-
-@frozen
-class Progress:
-    """One step of a training, over all processes.
-
-    Attributes:
-        step: steps done.
-        loss: mean squared error of the prediction; with a learned variance, the hybrid loss.
-        residual_before: mean relative residual at the start of the fixed-point solve; None for an
-            explicit network.
-        residual: at its end; likewise.
-        no_grad_evals: n, evaluations without gradient; likewise.
-        grad_evals: m, evaluations with gradient; likewise.
-        gradient_norm: before clipping.
-        learning_rate: of this step.
-        skipped: whether it was left out, because the loss or a gradient was not finite.
-        seconds: that it took.
-        images_per_second: in this step.
-        memory_bytes: the most that was allocated on the GPU so far, or that the process held.
-    """
-
-    step: int
-    loss: float
-    residual_before: float | None
-    residual: float | None
-    no_grad_evals: int | None
-    grad_evals: int | None
-    gradient_norm: float
-    learning_rate: float
-    skipped: bool
-    seconds: float
-    images_per_second: float
-    memory_bytes: int
 
 
 class Training:

@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 
-from fpdm import storage
 from fpdm.errors import InvalidValueError
+from fpdm.runtime import storage
 from fpdm.training.checkpoints import Checkpoints, read_json
 from fpdm.training.environment import environment
-from fpdm.training.loop import Progress, Training
+from fpdm.training.loop import Training
+from fpdm.training.progress import Progress
 from fpdm.training.reading import unstructure_config
 from fpdm.training.samples import draw_samples
 from fpdm.training.signals import EXIT_CODES, Signals, Stopped

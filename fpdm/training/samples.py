@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fpdm.gallery import Row, gallery
+from fpdm.drawing.gallery import Row, gallery
 from fpdm.pipeline import PIXEL_CHANNELS
 from fpdm.training.config import TrainConfig
 

@@ -12,10 +12,10 @@ from accelerate import Accelerator
 from accelerate.tracking import filter_trackers, get_available_trackers
 from PIL import Image
 
-from fpdm import storage
 from fpdm.errors import InvalidValueError, MissingDependencyError
+from fpdm.runtime import storage
 from fpdm.training.config import TrainConfig
-from fpdm.training.loop import Progress
+from fpdm.training.progress import Progress
 from fpdm.training.reading import flatten, unstructure_config
 
 LOG = "log.jsonl"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from fpdm.autoencoder import load_vae
 from fpdm.data import LatentSpace
+from fpdm.diffusion.autoencoder import load_vae
 from fpdm.errors import InvalidValueError, TrainingWarning
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import Any
 
 from attrs import field, frozen
 
-from fpdm.components import KINDS
 from fpdm.errors import InvalidValueError
 from fpdm.plugins import host
-from fpdm.storage import written_folder
+from fpdm.plugins.components import KINDS
+from fpdm.runtime.storage import written_folder
 
 TEMPLATES = Path(__file__).parent / "templates" / "plugin"
 PREFIX = "fpdm-"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from fpdm.storage import written_file
+from fpdm.runtime.storage import written_file
 
 DIGITS = 6
 SIGNATURE = b"\x89PNG\r\n\x1a\n"

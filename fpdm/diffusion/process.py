@@ -10,10 +10,10 @@ from attrs import field, frozen
 from torch import Tensor
 from torch.nn import functional as F
 
-from fpdm import samplers, schedulers
 from fpdm.checks import choice, flag
+from fpdm.diffusion import samplers, schedulers
+from fpdm.diffusion.variance import Posterior
 from fpdm.errors import InvalidValueError
-from fpdm.variance import Posterior
 
 BOUND_WEIGHT = 0.001
 PREDICTIONS = ("v_prediction", "epsilon", "sample", "flow")
@@ -126,8 +126,8 @@ class Diffusion:
         """Return a diffusers scheduler that samples from this process.
 
         Args:
-            sampler: a name of [`fpdm.samplers`][fpdm.samplers.DIFFUSION]; None is `ddim`, or
-                `euler` for flow matching.
+            sampler: a name of [`DIFFUSION`][fpdm.diffusion.samplers.DIFFUSION] in
+                `fpdm.diffusion.samplers`; None is `ddim`, or `euler` for flow matching.
             learned_variance: whether the network predicts the variance too; `ddpm` uses it.
 
         Raises:

@@ -23,8 +23,7 @@ from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
 from fpdm.checks import check_whole
-from fpdm.errors import FPDMError, InvalidValueError, UnknownNameError, suggest
-from fpdm.schedulers import (
+from fpdm.diffusion.schedulers import (
     BETAS,
     EvenDDIMScheduler,
     EvenDDPMScheduler,
@@ -34,6 +33,7 @@ from fpdm.schedulers import (
     FlowUniPCScheduler,
     TowardsImage,
 )
+from fpdm.errors import FPDMError, InvalidValueError, UnknownNameError, suggest
 
 PROCESS = (
     *("prediction_type", "num_train_timesteps", "rescale_betas_zero_snr", "variance_type"),
@@ -255,7 +255,7 @@ def set_timesteps_within(scheduler: Any, calls: int, *, device: Any = None) -> N
         device: where the timesteps go; None is the CPU.
 
     Raises:
-        InvalidValueError: as of [`set_timesteps`][fpdm.samplers.set_timesteps].
+        InvalidValueError: as of [`set_timesteps`][fpdm.diffusion.samplers.set_timesteps].
     """
     steps = max(1, -(-calls // int(getattr(scheduler, "order", 1))))
     steps = min(steps, scheduler.config.get("num_train_timesteps") or steps)

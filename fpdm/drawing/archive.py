@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fpdm.checks import check_whole
+from fpdm.drawing.numbered import is_whole, numbered
 from fpdm.errors import InvalidValueError
-from fpdm.numbered import is_whole, numbered
-from fpdm.storage import written_file
+from fpdm.runtime.storage import written_file
 
 MEMBER = "arr_0.npy"
 

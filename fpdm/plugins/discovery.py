@@ -10,8 +10,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 from attrs import frozen
 
-from fpdm.components import Origin
 from fpdm.errors import PluginWarning, suggest
+from fpdm.plugins.components import Origin
 
 GROUP = "fpdm"
 VARIABLE = "FPDM_DISABLE_PLUGINS"

@@ -14,11 +14,11 @@ import attrs
 import pluggy
 
 from fpdm import hookspecs
-from fpdm.components import HOOKS, KINDS, Component, Kind, Origin, source_file, source_line
-from fpdm.discovery import GROUP, VARIABLE, Found, installed, ours_first
 from fpdm.errors import InvalidValueError, PluginError, PluginWarning, UnknownNameError, suggest
-from fpdm.failures import Failure, module_file, shown
-from fpdm.options import parameters, values
+from fpdm.plugins.components import HOOKS, KINDS, Component, Kind, Origin, source_file, source_line
+from fpdm.plugins.discovery import GROUP, VARIABLE, Found, installed, ours_first
+from fpdm.plugins.failures import Failure, module_file, shown
+from fpdm.plugins.options import parameters, values
 
 NAME = re.compile(r"[^\W_]+([-_.+]+[^\W_]+)*")
 """What can be written before a colon on the command line, and needs no quotes there."""

@@ -15,10 +15,10 @@ from torch import Tensor
 
 import fpdm
 from fpdm import plugins
-from fpdm.components import implements
 from fpdm.errors import InvalidValueError, UnknownNameError, suggest
 from fpdm.pipeline import FPDMPipeline
-from fpdm.storage import TEMPORARY, written_file
+from fpdm.plugins.components import implements
+from fpdm.runtime.storage import TEMPORARY, written_file
 
 RECORD = "samples.json"
 
@@ -98,7 +98,7 @@ def is_kept(record: Record, folder: Path) -> bool:
     """Whether `folder` holds this record; False if it holds nothing, or is not there.
 
     Args:
-        record: as [`describe`][fpdm.provenance.describe] makes it.
+        record: as [`describe`][fpdm.drawing.provenance.describe] makes it.
         folder: of the images.
 
     Raises:
@@ -122,7 +122,7 @@ def keep(record: Record, folder: Path) -> None:
     """Write the record into `folder`, which is made if it is not there.
 
     Args:
-        record: as [`describe`][fpdm.provenance.describe] makes it.
+        record: as [`describe`][fpdm.drawing.provenance.describe] makes it.
         folder: of the images.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from fpdm.components import Origin
 from fpdm.errors import FPDMError
+from fpdm.plugins.components import Origin
 
 LONGEST = 200  # characters of what a stranger wrote
 

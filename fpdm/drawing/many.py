@@ -16,9 +16,9 @@ import torch
 from attrs import frozen
 
 from fpdm.checks import check_whole
-from fpdm.numbered import is_whole, numbered, write_images
+from fpdm.drawing.numbered import is_whole, numbered, write_images
+from fpdm.drawing.provenance import describe, is_kept, keep
 from fpdm.pipeline import FPDMOutput, FPDMPipeline
-from fpdm.provenance import describe, is_kept, keep
 
 STATES = 2**32
 """States in which a generator on the CPU can begin: of a seed it takes 32 bits."""

@@ -6,13 +6,11 @@ import threading
 from collections.abc import Mapping
 from typing import Any, cast
 
-from fpdm import options
-from fpdm.components import KINDS, Component, Kind, Origin, implements
-from fpdm.discovery import GROUP
 from fpdm.errors import InvalidValueError, PluginError
-from fpdm.failures import Failure
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, GradientEstimator, InitStrategy
-from fpdm.registry import PluginHost
+from fpdm.plugins import options
+from fpdm.plugins.components import KINDS, implements
+from fpdm.plugins.registry import PluginHost
 
 
 class _Installed:
@@ -145,22 +143,3 @@ def gradient(name: str, **options: Any) -> GradientEstimator:
         InvalidValueError: an option has a value that is not allowed.
     """
     return cast("GradientEstimator", host().create("gradient", name, **options))
-
-
-__all__ = [
-    "GROUP",
-    "KINDS",
-    "Component",
-    "Failure",
-    "Kind",
-    "Origin",
-    "PluginHost",
-    "Spec",
-    "allocation",
-    "describe",
-    "gradient",
-    "host",
-    "init",
-    "resolve",
-    "solver",
-]

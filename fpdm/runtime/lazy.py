@@ -1,0 +1,32 @@
+"""Public names of a package whose modules load when one of them is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """Make the `__getattr__` of a package.
+
+    Args:
+        package: its name.
+        homes: the module that holds each name.
+
+    Returns:
+        A function of a name that imports its module; it raises `AttributeError` where there is no
+        such name.
+
+    Examples:
+        >>> find = lazy("here", {"sqrt": "math"})
+        >>> find("sqrt")(9.0)
+        3.0
+    """
+
+    def find(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(homes[name]), name)
+
+    return find
