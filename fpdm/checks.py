@@ -41,26 +41,26 @@ def check_real(
     value: object,
     *,
     above: float = -math.inf,
-    low: float = -math.inf,
-    high: float = math.inf,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
 ) -> float:
-    """Return `value` as a float if it is a finite number in `[low, high]` and > `above`.
+    """Return `value` as a float if it is a finite number in `[minimum, maximum]` and > `above`.
 
     Args:
         name: what the message calls it.
         value: what was given; a bool is no number.
         above: a bound that it must exceed.
-        low: the least that is allowed.
-        high: the most.
+        minimum: the least that is allowed.
+        maximum: the most.
 
     Raises:
         InvalidValueError: it is none; the message says what is allowed.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST:
         number = float(value)
-        if number > above and low <= number <= high:
+        if number > above and minimum <= number <= maximum:
             return number
-    bounds = [("> ", above), ("≥ ", low), ("≤ ", high)]
+    bounds = [("> ", above), ("≥ ", minimum), ("≤ ", maximum)]
     stated = [f"{sign}{bound:g}" for sign, bound in bounds if math.isfinite(bound)]
     raise InvalidValueError(
         f"{name}={value!r}: must be a number {' and '.join(stated)}".rstrip() + "."
@@ -103,15 +103,19 @@ def whole(*, minimum: int, maximum: int | None = None) -> Validator:
     return lambda _, field, value: check_whole(field.name, value, minimum=minimum, maximum=maximum)
 
 
-def real(*, above: float = -math.inf, low: float = -math.inf, high: float = math.inf) -> Validator:
-    """An attrs validator: a finite number in `[low, high]` and > `above`.
+def real(
+    *, above: float = -math.inf, minimum: float = -math.inf, maximum: float = math.inf
+) -> Validator:
+    """An attrs validator: a finite number in `[minimum, maximum]` and > `above`.
 
     Args:
         above: a bound that it must exceed.
-        low: the least that is allowed.
-        high: the most.
+        minimum: the least that is allowed.
+        maximum: the most.
     """
-    return lambda _, field, value: check_real(field.name, value, above=above, low=low, high=high)
+    return lambda _, field, value: check_real(
+        field.name, value, above=above, minimum=minimum, maximum=maximum
+    )
 
 
 def choice(*choices: str) -> Validator:

@@ -30,7 +30,7 @@ def fpdm_register_solvers() -> list[type[FixedPointSolver]]:  # type: ignore[emp
         >>> @frozen
         ... class Partway(IterativeSolver):
         ...     name: ClassVar[str] = "partway"
-        ...     share: float = field(default=0.5, validator=real(above=0, high=1))
+        ...     share: float = field(default=0.5, validator=real(above=0, maximum=1))
         ...     def start(self, z0):
         ...         return None
         ...     def advance(self, z, image, state):
@@ -58,7 +58,7 @@ def fpdm_register_allocations() -> list[type[AllocationPolicy]]:  # type: ignore
         >>> @frozen
         ... class Finish(WeightedAllocation):
         ...     name: ClassVar[str] = "finish"
-        ...     factor: float = field(default=3.0, validator=real(low=1))
+        ...     factor: float = field(default=3.0, validator=real(minimum=1))
         ...     def weights(self, steps):
         ...         late = steps // 4
         ...         return [1.0] * (steps - late) + [self.factor] * late
@@ -86,7 +86,7 @@ def fpdm_register_inits() -> list[type[InitStrategy]]:  # type: ignore[empty-bod
         ... class Between(InitStrategy):
         ...     name: ClassVar[str] = "between"
         ...     lookback: ClassVar[int] = 1  # past solutions that are read
-        ...     weight: float = field(default=0.5, validator=real(low=0, high=1))
+        ...     weight: float = field(default=0.5, validator=real(minimum=0, maximum=1))
         ...     def initial(self, features, history):
         ...         return features.lerp(history[-1].value, self.weight) if history else features
         >>> @hookimpl

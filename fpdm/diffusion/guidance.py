@@ -22,7 +22,7 @@ def _check_channels(_: Any, __: Any, value: Any) -> None:
 
 def _check_interval(_: Any, __: Any, value: Any) -> None:
     try:
-        start, end = (check_real("guidance_interval", v, low=0, high=1) for v in value)
+        start, end = (check_real("guidance_interval", v, minimum=0, maximum=1) for v in value)
     except (TypeError, ValueError):
         start, end = 1.0, 0.0
     if start > end:
@@ -54,7 +54,7 @@ class Guidance:
     """
 
     scale: float = field(
-        default=1.0, validator=lambda _, __, value: check_real("guidance_scale", value, low=0)
+        default=1.0, validator=lambda _, __, value: check_real("guidance_scale", value, minimum=0)
     )
     channels: int | None = field(default=None, validator=_check_channels)
     interval: tuple[float, float] = field(default=(0.0, 1.0), validator=_check_interval)

@@ -223,9 +223,9 @@ class OptimizerConfig:
     """
 
     learning_rate: float = field(default=1e-4, validator=real(above=0))
-    weight_decay: float = field(default=0.0, validator=real(low=0))
+    weight_decay: float = field(default=0.0, validator=real(minimum=0))
     warmup_steps: int = field(default=200, validator=whole(minimum=0))
-    final_learning_rate: float = field(default=0.05, validator=real(low=0, high=1))
+    final_learning_rate: float = field(default=0.05, validator=real(minimum=0, maximum=1))
     max_grad_norm: float = field(default=1.0, validator=real(above=0))
 
 
@@ -351,8 +351,8 @@ class TrainConfig:
     steps: int = field(default=2500, validator=whole(minimum=1))
     batch_size: int = field(default=128, validator=whole(minimum=1))
     seed: int = field(default=0, validator=whole(minimum=0, maximum=2**31 - 1))
-    class_dropout: float = field(default=0.1, validator=real(low=0, high=1))
-    ema_decay: float = field(default=0.9999, validator=real(low=0, high=1))
+    class_dropout: float = field(default=0.1, validator=real(minimum=0, maximum=1))
+    ema_decay: float = field(default=0.9999, validator=real(minimum=0, maximum=1))
     ema_warmup: bool = field(default=False, validator=flag)
     data: DataConfig = field(factory=DigitsData)
     model: ModelConfig = field(factory=FPDiTConfig)

@@ -37,7 +37,7 @@ class Adaptive(AllocationPolicy):
     name: ClassVar[str] = "adaptive"
 
     target: float = field(default=0.1, validator=real(above=0))
-    gain: float = field(default=1.0, validator=real(low=0))
+    gain: float = field(default=1.0, validator=real(minimum=0))
 
     def iterations(
         self, *, step: int, steps: int, budget: int, remaining: int, previous: Solution | None

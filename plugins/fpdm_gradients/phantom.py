@@ -36,7 +36,7 @@ class Phantom(GradientEstimator):
 
     no_grad: int = field(default=8, validator=whole(minimum=0))
     grad: int = field(default=4, validator=whole(minimum=1))
-    damping: float = field(default=0.5, validator=real(above=0, high=1))
+    damping: float = field(default=0.5, validator=real(above=0, maximum=1))
 
     def solve(
         self,

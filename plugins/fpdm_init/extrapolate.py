@@ -33,7 +33,7 @@ class Extrapolate(InitStrategy):
     name: ClassVar[str] = "extrapolate"
     lookback: ClassVar[int] = 2
 
-    step: float = field(default=0.5, validator=real(low=0, high=1))
+    step: float = field(default=0.5, validator=real(minimum=0, maximum=1))
 
     def initial(self, features: Tensor, history: Sequence[Solution]) -> Tensor:
         """Return the extrapolated start."""

@@ -49,9 +49,9 @@ class Anderson(SecantSolver):
     name: ClassVar[str] = "anderson"
 
     memory: int = field(default=6, validator=whole(minimum=1))
-    mixing: float = field(default=1.0, validator=real(above=0, high=1))
-    ridge: float = field(default=1e-8, validator=real(low=0))
-    safeguard: float = field(default=2.0, validator=real(low=1))
+    mixing: float = field(default=1.0, validator=real(above=0, maximum=1))
+    ridge: float = field(default=1e-8, validator=real(minimum=0))
+    safeguard: float = field(default=2.0, validator=real(minimum=1))
     kind: str = field(default="II", validator=choice("I", "II"))
     carry: bool = field(default=False, validator=flag)
 

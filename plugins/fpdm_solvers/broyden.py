@@ -46,7 +46,7 @@ class Broyden(SecantSolver):
     name: ClassVar[str] = "broyden"
 
     rank: int = field(default=30, validator=whole(minimum=1))
-    safeguard: float = field(default=5.0, validator=real(low=1))
+    safeguard: float = field(default=5.0, validator=real(minimum=1))
     carry: bool = field(default=False, validator=flag)
 
     @property

@@ -32,7 +32,7 @@ class Naive(IterativeSolver):
     name: ClassVar[str] = "naive"
     keeps_best: ClassVar[bool] = False
 
-    damping: float = field(default=1.0, validator=real(above=0, high=1))
+    damping: float = field(default=1.0, validator=real(above=0, maximum=1))
 
     def start(self, z0: Tensor) -> None:
         """There is nothing to remember."""

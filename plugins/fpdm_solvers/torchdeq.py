@@ -109,7 +109,7 @@ class TorchdeqNaive(TorchdeqSolver):
 
     name: ClassVar[str] = "torchdeq-naive"
 
-    tau: float = field(default=1.0, validator=real(above=0, high=1))
+    tau: float = field(default=1.0, validator=real(above=0, maximum=1))
 
     def run(self, f: Rows, z0: Tensor, **options: Any) -> None:
         """Call `fixed_point_iter`."""
@@ -139,8 +139,8 @@ class TorchdeqAnderson(TorchdeqSolver):
     least: ClassVar[int] = 3
 
     memory: int = field(default=6, validator=whole(minimum=2))
-    ridge: float = field(default=1e-4, validator=real(low=0))
-    tau: float = field(default=1.0, validator=real(above=0, high=1))
+    ridge: float = field(default=1e-4, validator=real(minimum=0))
+    tau: float = field(default=1.0, validator=real(above=0, maximum=1))
 
     def run(self, f: Rows, z0: Tensor, **options: Any) -> None:
         """Call `anderson_solver`."""

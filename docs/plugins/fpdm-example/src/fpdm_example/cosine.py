@@ -27,7 +27,7 @@ class Cosine(WeightedAllocation):
 
     name: ClassVar[str] = "cosine"
 
-    amplitude: float = field(default=0.5, validator=real(low=-1, high=1))
+    amplitude: float = field(default=0.5, validator=real(minimum=-1, maximum=1))
 
     def weights(self, steps: int) -> list[float]:
         """Return the weight of each timestep, noisiest first."""

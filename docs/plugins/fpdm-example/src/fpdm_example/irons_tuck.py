@@ -42,9 +42,9 @@ class IronsTuck(IterativeSolver):
 
     name: ClassVar[str] = "irons-tuck"
 
-    first: float = field(default=1.0, validator=real(above=0, high=1))
-    least: float = field(default=0.1, validator=real(above=0, high=1))
-    most: float = field(default=4.0, validator=real(low=1))
+    first: float = field(default=1.0, validator=real(above=0, maximum=1))
+    least: float = field(default=0.1, validator=real(above=0, maximum=1))
+    most: float = field(default=4.0, validator=real(minimum=1))
 
     def start(self, z0: Tensor) -> State | None:
         """Return the state before the first evaluation: there is no residual yet."""
