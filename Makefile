@@ -36,7 +36,7 @@ docs: .venv/developer
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 browse: .venv/browser docs
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) tests/browse.py
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) tests/docs/browse.py
 
 check: lint types docs test
 

@@ -6,9 +6,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # each beside others: one thread, also 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from strangers import own_entry_points
 
 import fpdm.plugins.discovery
+from tests.plugins.strangers import own_entry_points
 
 fpdm.plugins.discovery.entry_points = (
     own_entry_points  # plugins that a developer has installed stay out

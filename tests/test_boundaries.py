@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.places import ROOT
+
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
 PROMISES = {  # what stands directly in fpdm/ is what users and plugin authors import
     *("__init__", "__main__", "interfaces", "hookspecs", "solution", "errors", "checks", "batch"),

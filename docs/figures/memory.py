@@ -16,9 +16,9 @@ import torch
 import data
 import fpdm
 
-sys.path.insert(0, str(Path(__file__).parent.parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from test_memory import SIZE, implicit, kept_bytes
+from tests.training.test_memory import SIZE, implicit, kept_bytes
 
 RUNS = 15
 

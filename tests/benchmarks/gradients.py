@@ -19,17 +19,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from drawn import figures
 from tables import head, machine, row, write_parts
-from test_memory import SIZE, kept_bytes
 
 import fpdm
 from fpdm import plugins
 from fpdm.data import digits
 from fpdm.diffusion import Diffusion
 from fpdm.training import Run, TrainConfig, Training, load_config
+from tests.training.test_memory import SIZE, kept_bytes
 
 RUNS = Path("runs") / "gradients"
 STEPS, BATCH, LAST = 1000, 64, 200

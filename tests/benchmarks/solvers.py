@@ -17,16 +17,16 @@ from statistics import mean, median
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tables import head, machine, row, write_parts
-from toys import peak_bytes, stiff_block, symmetric
 
 import fpdm
 from fpdm.data import digits
 from fpdm.evaluation import DigitClassifier, frechet_distance
 from fpdm.iteration import Evaluation
 from fpdm.testing.classical import classical
+from tests.toys import peak_bytes, stiff_block, symmetric
 
 SOLVERS = {
     "naive": {"name": "naive"},

@@ -1,0 +1,144 @@
+"""What the README and the site say is true, because it runs."""
+
+import importlib
+import inspect
+import re
+from importlib.metadata import metadata, version
+from pathlib import Path
+
+import pytest
+import torch
+
+import fpdm
+from fpdm import hookspecs
+from fpdm.plugins import KINDS, Origin, PluginHost, host
+from tests.data import pictures
+from tests.docs import pages
+from tests.docs.pages import PAGES, blocks, commands
+from tests.models import published
+from tests.places import DOCS, ROOT
+
+BY_HAND = ("source ", "pip ")
+"""What a reader does to an environment, and the tests do not do to theirs."""
+
+TUTORIAL = DOCS / "tutorials" / "plugin.md"
+"""Has a test, and an environment, of its own."""
+
+NOTHING_TO_RUN = ("changelog.md", "cite.md")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder, as a reader has it, and the files that readers have of others."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def prepare(page: Path, folder: Path) -> None:
+    if page.name == "published.md":
+        torch.save(published.state("dit"), folder / "DiT-S-2.pt")
+    if page.name in ("published.md", "data.md", "processes.md"):
+        pictures.tiny_vae().save_pretrained(folder / "tiny-vae")
+        pictures.image_folder(folder / "imagenet" / "train", each=1)
+
+
+@pytest.mark.filterwarnings("ignore:`torch_dtype` is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*It is passed over:fpdm.errors.TrainingWarning")
+@pytest.mark.parametrize("page", [page for page in PAGES if page != TUTORIAL], ids=pages.name)
+def test_what_a_page_says_runs(page, here):
+    prepare(page, here)
+    namespace: dict[str, object] = {}
+    for block in blocks(page, "python", "sh"):
+        if block.language == "python":
+            exec(compile(block.text, str(page), "exec"), namespace)
+            continue
+        for command in commands(block):
+            if not command.startswith(BY_HAND):
+                pages.run(command)
+    if page.name == "README.md":
+        assert Path("three.png").exists()
+        assert sum(step.iterations for step in namespace["result"].steps) == 30
+
+
+def test_every_toy_stands_for_a_command():
+    said = [
+        command for page in PAGES for block in blocks(page, "sh") for command in commands(block)
+    ]
+    for pattern in pages.TOYS:
+        assert any(re.search(pattern, command) for command in said), pattern
+
+
+@pytest.mark.parametrize("page", PAGES, ids=pages.name)
+def test_every_page_has_an_example(page):
+    assert blocks(page, "python", "sh") or page.name in NOTHING_TO_RUN
+
+
+def test_extras_that_the_pages_install_are_there():
+    written = [block.text for page in PAGES for block in blocks(page, "sh")]
+    extras = {extra for text in written for extra in re.findall(r"\.\[(\w+)\]", text)}
+    assert extras
+    assert extras <= set(metadata("fpdm").get_all("Provides-Extra"))
+
+
+def test_the_plugin_of_the_readme_registers_and_solves(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    block = next(
+        block for block in blocks(ROOT / "README.md", "python") if "hookimpl" in block.text
+    )
+    (tmp_path / "heavy_ball.py").write_text(block.text, encoding="utf-8")
+    fresh = PluginHost([])
+    fresh.register(importlib.import_module("heavy_ball"), Origin("heavy-ball"))
+    solution = fresh.create("solver", "heavy-ball").solve(torch.cos, torch.zeros(3), evals=100)
+    assert solution.value.tolist() == pytest.approx([0.739085] * 3, abs=1e-5)
+
+
+def test_the_navigation_names_every_page_once():
+    named = list(pages.navigation())
+    assert sorted(named) == sorted(page for page in PAGES if page.parent != ROOT)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=pages.name)
+def test_links_within_the_repository_lead_somewhere(page):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", pages.prose(page)):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        there = (page.parent / target).resolve() if target else page
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors(there), f"{target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w]+", "-", title.lower()).strip("-") for title in titles}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_every_hook_stands_in_the_reference_with_its_signature(kind):
+    signature = inspect.signature(getattr(hookspecs, kind.hook))
+    page = (DOCS / "reference" / "hooks.md").read_text(encoding="utf-8")
+    assert f"def {kind.hook}{signature}".replace("'", "") in page
+
+
+def test_every_public_name_stands_in_the_reference():
+    reference = "\n".join(
+        path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md")
+    )
+    for public in set(fpdm.__all__) - {"__version__", "hookimpl", "FPDMError"}:
+        assert f"::: fpdm.{public}\n" in reference, public
+    assert "::: fpdm.errors" in reference
+
+
+def test_the_changelog_and_the_docs_know_every_built_in():
+    written = [
+        (ROOT / path).read_text(encoding="utf-8") for path in ("CHANGELOG.md", "docs/index.md")
+    ]
+    for component in host().components():
+        short = component.name.removeprefix("torchdeq-")
+        assert all(short in page for page in written), component.name
+
+
+def test_the_version_is_said_once():
+    assert version("fpdm") == fpdm.__version__
+    assert f"version = {{{fpdm.__version__}}}" in (DOCS / "cite.md").read_text(encoding="utf-8")
