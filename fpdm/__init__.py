@@ -13,7 +13,7 @@ from fpdm.layer import FixedPointLayer
 from fpdm.plugins import allocation, gradient, init, solver
 from fpdm.runtime.lazy import lazy
 from fpdm.sampling import sample
-from fpdm.solution import Solution, Status
+from fpdm.solution import Moment, Solution, Status, Visited
 from fpdm.tracing import trace
 
 if TYPE_CHECKING:
@@ -39,9 +39,11 @@ __all__ = [
     "FlowScheduler",
     "GradientEstimator",
     "InitStrategy",
+    "Moment",
     "Plan",
     "Solution",
     "Status",
+    "Visited",
     "__version__",
     "allocation",
     "gradient",

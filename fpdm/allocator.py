@@ -13,7 +13,7 @@ from typing import SupportsIndex
 from fpdm.checks import check_whole
 from fpdm.errors import BudgetError, InvalidValueError
 from fpdm.interfaces import AllocationPolicy
-from fpdm.solution import Solution
+from fpdm.solution import Moment, Solution
 
 
 class Plan(tuple[int, ...]):
@@ -143,11 +143,11 @@ class WeightedAllocation(AllocationPolicy):
         return Plan(budget=budget, iterations=_apportion(weights, budget))
 
     def iterations(
-        self, *, step: int, steps: int, budget: int, remaining: int, previous: Solution | None
+        self, moment: Moment, *, budget: int, remaining: int, previous: Solution | None
     ) -> float:
         """Return what the plan says."""
         del remaining, previous  # a plan needs neither
-        return self.plan(budget, steps)[step]
+        return self.plan(budget, moment.steps)[moment.index]
 
 
 _apportion = lru_cache(maxsize=256)(apportion)  # a plan is asked for again at each timestep
@@ -160,10 +160,11 @@ class Allocator:
         policy: any `AllocationPolicy`; what it wishes is rounded and clamped.
         budget: iterations for the whole run, ≥ `steps`.
         steps: timesteps in the run, ≥ 1.
+        moments: what is known of each of them, in order; None where there is no scheduler.
 
     Raises:
         BudgetError: the budget cannot give every timestep one iteration.
-        InvalidValueError: `budget` or `steps` is no whole number.
+        InvalidValueError: `budget` or `steps` is no whole number, or there are not as many moments.
 
     Examples:
         >>> import fpdm
@@ -172,11 +173,23 @@ class Allocator:
         [2, 2, 3]
     """
 
-    def __init__(self, policy: AllocationPolicy, *, budget: int, steps: int) -> None:
+    def __init__(
+        self,
+        policy: AllocationPolicy,
+        *,
+        budget: int,
+        steps: int,
+        moments: Sequence[Moment] | None = None,
+    ) -> None:
         check_affordable(budget, steps)
+        if moments is not None and len(moments) != steps:
+            raise InvalidValueError(
+                f"{len(moments)} moments for {steps} timesteps: must be one each."
+            )
         self.policy = policy
         self.budget = budget
         self.steps = steps
+        self.moments = places(steps) if moments is None else tuple(moments)
         self.step = 0
         self.remaining = budget
 
@@ -196,8 +209,7 @@ class Allocator:
         granted = self.remaining
         if to_come:
             wish = self.policy.iterations(
-                step=self.step,
-                steps=self.steps,
+                self.moments[self.step],
                 budget=self.budget,
                 remaining=self.remaining,
                 previous=previous,
@@ -220,6 +232,22 @@ class Allocator:
                 f"must be a number of iterations."
             )
         return number
+
+
+def places(steps: int) -> tuple[Moment, ...]:
+    """The moments of a run of which no more is known than how long it is.
+
+    Args:
+        steps: timesteps, ≥ 1.
+
+    Examples:
+        >>> [(place.index, place.steps) for place in places(3)]
+        [(0, 3), (1, 3), (2, 3)]
+    """
+    found: list[Moment] = []
+    for step in range(steps):
+        found.append(Moment(step, steps, previous=found[-1] if found else None))
+    return tuple(found)
 
 
 def check_affordable(budget: int, steps: int) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 from attrs import frozen
 from torch import Tensor, nn
 
-from fpdm.layer import FixedPointLayer
-from fpdm.solution import Solution
+from fpdm.errors import PluginError
+from fpdm.layer import NOWHERE, FixedPointLayer
+from fpdm.solution import Moment, Solution, Visited
 
 
 @frozen(eq=False)
@@ -19,10 +20,25 @@ class Denoised:
         sample: the prediction (noise, clean image, v or flow velocity); (B, C, H, W), or
             (B, 2 C, H, W) where the variance is learned.
         solution: of the implicit layer; None for an explicit network.
+        features: from which it was solved, (B, ...); likewise.
     """
 
     sample: Tensor
     solution: Solution | None = None
+    features: Tensor | None = None
+
+    def visited(self, moment: Moment = NOWHERE) -> Visited:
+        """What the next timestep may want to know of this one, for its `history`.
+
+        Args:
+            moment: which timestep it was.
+
+        Raises:
+            PluginError: the network gave no solution with features.
+        """
+        if self.solution is None or self.features is None:
+            raise PluginError("There is no solution with features to go on from.")
+        return Visited(moment, self.features, self.solution)
 
 
 class FixedPointDenoiser(nn.Module):
@@ -61,11 +77,12 @@ class FixedPointDenoiser(nn.Module):
         Args:
             x: the noisy input, of any shape that `pre` takes, batch first.
             cond: handed to all three parts.
-            solving: `evals`, `tol`, `history`, `solver`, `init` and `generator` of
+            solving: `evals`, `tol`, `history`, `moment`, `solver`, `init` and `generator` of
                 [`FixedPointLayer`][fpdm.FixedPointLayer].
 
         Returns:
             What `post` made, and the solution.
         """
-        solution = self.layer(self.pre(x, cond), cond, **solving)
-        return Denoised(sample=self.post(solution.value, cond), solution=solution)
+        features = self.pre(x, cond)
+        solution = self.layer(features, cond, **solving)
+        return Denoised(self.post(solution.value, cond), solution, features)

@@ -80,19 +80,21 @@ def fpdm_register_inits() -> list[type[InitStrategy]]:  # type: ignore[empty-bod
         >>> from typing import ClassVar
         >>> from attrs import field, frozen
         >>> import torch
-        >>> from fpdm import InitStrategy, hookimpl
+        >>> from fpdm import InitStrategy, Moment, hookimpl
         >>> from fpdm.checks import real
         >>> @frozen
         ... class Between(InitStrategy):
         ...     name: ClassVar[str] = "between"
-        ...     lookback: ClassVar[int] = 1  # past solutions that are read
+        ...     lookback: ClassVar[int] = 1  # past timesteps that are read
         ...     weight: float = field(default=0.5, validator=real(minimum=0, maximum=1))
-        ...     def initial(self, features, history):
-        ...         return features.lerp(history[-1].value, self.weight) if history else features
+        ...     def initial(self, features, history, moment):
+        ...         if not history:
+        ...             return features
+        ...         return features.lerp(history[-1].solution.value, self.weight)
         >>> @hookimpl
         ... def fpdm_register_inits() -> list[type[InitStrategy]]:
         ...     return [Between]
-        >>> fpdm_register_inits()[0]().initial(torch.ones(1, 4, 8), history=[]).shape
+        >>> fpdm_register_inits()[0]().initial(torch.ones(1, 4, 8), [], Moment()).shape
         torch.Size([1, 4, 8])
     """
 

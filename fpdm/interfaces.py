@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fpdm.solution import Solution
+from fpdm.solution import Moment, Solution, Visited
 
 __all__ = ["AllocationPolicy", "FixedPointSolver", "GradientEstimator", "InitStrategy"]
 
@@ -87,13 +87,12 @@ class AllocationPolicy(ABC):
 
     @abstractmethod
     def iterations(
-        self, *, step: int, steps: int, budget: int, remaining: int, previous: Solution | None
+        self, moment: Moment, *, budget: int, remaining: int, previous: Solution | None
     ) -> float:
         """Return the iterations wished for at this timestep; any number, rounded to the nearest.
 
         Args:
-            step: index of the timestep in sampling order, 0 is the noisiest.
-            steps: how many timesteps there are.
+            moment: the timestep: its place in the run, and how noisy it is.
             budget: iterations for the whole run.
             remaining: iterations not yet spent.
             previous: the solution of the timestep before; None at the first.
@@ -111,7 +110,7 @@ class InitStrategy(ABC):
         >>> reuse = fpdm.init("reuse")
         >>> reuse.lookback
         1
-        >>> reuse.initial(torch.ones(1, 4, 8), history=()).shape
+        >>> reuse.initial(torch.ones(1, 4, 8), history=(), moment=fpdm.Moment()).shape
         torch.Size([1, 4, 8])
     """
 
@@ -119,17 +118,18 @@ class InitStrategy(ABC):
     """The name under which the strategy is looked up."""
 
     lookback: ClassVar[int] = 0
-    """How many past solutions the strategy reads; the sampler keeps as many, the last always."""
+    """How many past timesteps the strategy reads; the sampler keeps as many, the last always."""
 
     @abstractmethod
-    def initial(self, features: Tensor, history: Sequence[Solution]) -> Tensor:
+    def initial(self, features: Tensor, history: Sequence[Visited], moment: Moment) -> Tensor:
         """Return the start of the solve, shaped like `features`.
 
         Args:
             features: what the explicit first layers made of the noisy input; (B, ...), of a
                 transformer (B, N, D).
-            history: solutions of the timesteps before, oldest first; at most `lookback` of them,
-                fewer at the start of a run.
+            history: the timesteps before with their features and solutions, oldest first; at most
+                `lookback` of them, fewer at the start of a run.
+            moment: the timestep whose solve begins.
         """
 
 

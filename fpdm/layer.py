@@ -15,7 +15,7 @@ from fpdm.counting import Counted, Watched
 from fpdm.errors import InvalidValueError, PluginError
 from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.plugins import Spec
-from fpdm.solution import Solution
+from fpdm.solution import Moment, Solution, Visited
 
 
 class Block(Protocol):
@@ -38,6 +38,10 @@ ACROSS_TIMESTEPS: Spec = {"name": "anderson", "carry": True}
 the next timestep, where `f` has changed little. In training there is no timestep before, and what
 iterates is differentiated: there it is plain iteration.
 """
+
+
+NOWHERE = Moment()
+"""Of a call that belongs to no run."""
 
 
 class FixedPointLayer(nn.Module):
@@ -95,7 +99,8 @@ class FixedPointLayer(nn.Module):
         *,
         evals: int | None = None,
         tol: float | None = None,
-        history: Sequence[Solution] = (),
+        history: Sequence[Visited] = (),
+        moment: Moment = NOWHERE,
         solver: Spec | FixedPointSolver | None = None,
         init: Spec | InitStrategy | None = None,
         generator: torch.Generator | None = None,
@@ -108,7 +113,8 @@ class FixedPointLayer(nn.Module):
             evals: evaluations of `f`, made exactly. None, in training mode: the gradient estimator
                 decides; otherwise the layer's own `evals`.
             tol: a relative residual at which a sample stops early; `evals` is then a bound.
-            history: solutions of the timesteps before, oldest first.
+            history: the timesteps before, oldest first.
+            moment: this timestep, for init strategies that look at it.
             solver: in place of the layer's own, for this call; a name, a mapping or an object.
             init: likewise.
             generator: for the counts that a gradient estimator draws; a CPU generator.
@@ -131,7 +137,7 @@ class FixedPointLayer(nn.Module):
             raise InvalidValueError(
                 f"tol={tol!r}: say with evals how many evaluations it may take."
             )
-        z0 = self._start(features, history, init)
+        z0 = self._start(features, history, init, moment)
         f = cast("Block", self.block).bind(features, cond)
         if training:
             watched = Watched(f)
@@ -142,7 +148,7 @@ class FixedPointLayer(nn.Module):
             )
         granted = self.evals if evals is None else check_whole("evals", evals, minimum=0)
         counted = Counted(f, granted=granted)
-        carried = history[-1].carry if history and chosen.carry else None
+        carried = history[-1].solution.carry if history and chosen.carry else None
         going_on = {} if carried is None else {"carry": carried}
         solution = chosen.solve(counted, z0, evals=granted, tol=tol, **going_on)
         self._check_count(chosen, counted.count, solution.evals if tol is not None else granted)
@@ -157,9 +163,11 @@ class FixedPointLayer(nn.Module):
             )
 
     @staticmethod
-    def _start(features: Tensor, history: Sequence[Solution], init: InitStrategy) -> Tensor:
+    def _start(
+        features: Tensor, history: Sequence[Visited], init: InitStrategy, moment: Moment
+    ) -> Tensor:
         recent = tuple(history)[-init.lookback :] if init.lookback else ()
-        z0 = init.initial(features, recent)
+        z0 = init.initial(features, recent, moment)
         if z0.shape != features.shape:
             raise InvalidValueError(
                 f"Init {type(init).__name__} made a start of shape {tuple(z0.shape)} for features "

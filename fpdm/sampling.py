@@ -19,14 +19,14 @@ from fpdm.errors import BudgetError, InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
 from fpdm.layer import FixedPointLayer
 from fpdm.plugins import Spec
-from fpdm.solution import Solution
+from fpdm.solution import Solution, Visited
 
 
 class Model(Protocol):
     """What sampling wants of a network.
 
     An implicit one has a `layer`, its [`FixedPointLayer`][fpdm.FixedPointLayer], and is called with
-    `evals`, `history`, `solver` and `init` as well.
+    `evals`, `history`, `moment`, `solver` and `init` as well.
     """
 
     @property
@@ -210,6 +210,7 @@ def sample(
         implicit=layer is not None,
         order=getattr(scheduler, "order", 1),
     )
+    stepping = Stepping(scheduler, generator, negate=negate)
     solving = None
     if layer is not None:
         policy = "constant" if allocation is None else allocation
@@ -217,12 +218,12 @@ def sample(
             Allocator(
                 plugins.resolve("allocation", policy),
                 budget=iterations,
-                steps=len(scheduler.timesteps),
+                steps=len(stepping.moments),
+                moments=stepping.moments,
             ),
             chosen.get("init", layer.init),
             chosen.get("solver", layer.solver),
         )
-    stepping = Stepping(scheduler, generator, negate=negate)
     return _steps(model, stepping, latents, class_labels, solving, guidance)
 
 
@@ -256,16 +257,19 @@ def _steps(
     guidance: Guidance,
 ) -> Generator[Step, Tensor | None, None]:
     count, (batch, channels) = len(stepping.timesteps), x.shape[:2]
-    history: tuple[Solution, ...] = ()
-    for index, timestep in enumerate(stepping.timesteps):
+    history: tuple[Visited, ...] = ()
+    for index, (timestep, moment) in enumerate(
+        zip(stepping.timesteps, stepping.moments, strict=True)
+    ):
         doubled = guidance.acts(index, steps=count)
         granted, options = 0, {}
         if solving is not None:
             history = tuple(_regroup(past, 2 * batch if doubled else batch) for past in history)
-            granted = solving.allocator.next(history[-1] if history else None)
+            granted = solving.allocator.next(history[-1].solution if history else None)
             options = {
                 "evals": granted,
                 "history": history,
+                "moment": moment,
                 "solver": solving.solver,
                 "init": solving.init,
             }
@@ -276,8 +280,8 @@ def _steps(
         denoised = model(x_in, timestep=timestep, class_labels=labels, **options)
         solution = denoised.solution
         if solving is not None and solution is not None:
-            past = (evolve(older, carry=None) for older in history)
-            history = (*past, solution)[-max(solving.init.lookback, 1) :]
+            past = (_without_carry(older) for older in history)
+            history = (*past, denoised.visited(moment))[-max(solving.init.lookback, 1) :]
             solution = evolve(solution, carry=None)  # it belongs to the run, and may be large
         prediction, variance = denoised.sample.tensor_split([channels], dim=1)
         if doubled:
@@ -297,20 +301,24 @@ def _steps(
         x = x if replacement is None else replacement
 
 
-def _regroup(solution: Solution, samples: int) -> Solution:
-    """A solution for as many samples as the next timestep has.
+def _without_carry(visited: Visited) -> Visited:
+    return evolve(visited, solution=evolve(visited.solution, carry=None))
+
+
+def _regroup(visited: Visited, samples: int) -> Visited:
+    """A past timestep with as many samples as the next one has.
 
     Where guidance ends, the conditional half goes on; where it begins, both halves go on from the
     conditional solution. What a solver carries fits its own batch only, and is dropped.
     """
-    found = len(solution.value)
+    solution, found = visited.solution, len(visited.features)
     if found == samples:
-        return solution
+        return visited
 
     def fit(part: Tensor) -> Tensor:
         return part[:samples] if samples < found else torch.cat([part, part])
 
-    return evolve(
+    fitting = evolve(
         solution,
         value=fit(solution.value),
         residual=fit(solution.residual),
@@ -319,3 +327,4 @@ def _regroup(solution: Solution, samples: int) -> Solution:
         trace=None,
         carry=None,
     )
+    return evolve(visited, features=fit(visited.features), solution=fitting)

@@ -1,4 +1,4 @@
-"""The values that pass between the parts: what a solve found, and how it ended."""
+"""The values that pass between the parts: where a run is, and what a solve found there."""
 
 from __future__ import annotations
 
@@ -68,6 +68,44 @@ class Solution:
     carry: Any = field(default=None, repr=False)
     grad_evals: int | None = None
     start_residual: Tensor | None = field(default=None, repr=False)
+
+
+@frozen
+class Moment:
+    """One timestep of a run, as it is known before the run begins: plain numbers.
+
+    Alone, `Moment()` is the only timestep of a run of which nothing else is known, as where a layer
+    is called by itself.
+
+    Attributes:
+        index: in sampling order; 0 is the noisiest.
+        steps: how many timesteps the run has.
+        timestep: of the diffusion, from 0 to 1000; None where there is no scheduler.
+        log_snr: the logarithm of signal over noise there, `log(α² / σ²)`; `-inf` where there is
+            noise alone, None where the scheduler does not say.
+        previous: the moment before; None at the first.
+    """
+
+    index: int = 0
+    steps: int = 1
+    timestep: float | None = None
+    log_snr: float | None = None
+    previous: Moment | None = field(default=None, eq=False, repr=False)  # a chain as long as a run
+
+
+@frozen(eq=False)
+class Visited:
+    """A timestep that has been: what a run remembers of it.
+
+    Attributes:
+        moment: which it was.
+        features: what the explicit first layers made of its noisy input, (B, ...).
+        solution: what was found from there; its value is shaped like the features.
+    """
+
+    moment: Moment
+    features: Tensor = field(repr=_brief)
+    solution: Solution
 
 
 def join(first: Solution, second: Solution) -> Solution:

@@ -22,14 +22,16 @@ class Problem:
         timestep: of the diffusion.
         f: the map.
         features: (B, N, D).
-        history: solutions of the timesteps before, oldest first.
+        history: the timesteps before, oldest first.
+        moment: of this timestep.
     """
 
     index: int
     timestep: int
     f: Callable[[Tensor], Tensor]
     features: Tensor
-    history: Sequence[fpdm.Solution]
+    history: Sequence[fpdm.Visited]
+    moment: fpdm.Moment
 
 
 def visit(
@@ -42,7 +44,8 @@ def visit(
     def before(_: Any, args: tuple[Tensor, Any], options: dict[str, Any]) -> None:
         nonlocal index
         timestep = int(pipe.scheduler.timesteps[index])
-        look(Problem(index, timestep, layer.block.bind(*args), args[0], options["history"]))
+        f, (history, moment) = layer.block.bind(*args), (options["history"], options["moment"])
+        look(Problem(index, timestep, f, args[0], history, moment))
         index += 1
 
     hook = layer.register_forward_pre_hook(before, with_kwargs=True)

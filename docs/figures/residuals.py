@@ -46,7 +46,7 @@ def measure() -> Iterator[dict[str, object]]:
     def look(problem: Problem) -> None:
         if problem.index not in SHOWN:
             return
-        last = problem.history[-1]
+        last = problem.history[-1].solution
         carrying = GoingOn(fpdm.solver("anderson", carry=True), last)
         for start, z0 in {"features": problem.features, "reuse": last.value}.items():
             solvers = {name: fpdm.solver(name) for name in SOLVERS}

@@ -66,7 +66,7 @@ def start_residual(name: str, problem: Problem) -> float | str:
     init, history = fpdm.init(name), tuple(problem.history)
     if len(history) < init.lookback:
         return ""
-    z0 = init.initial(problem.features, history[len(history) - init.lookback :])
+    z0 = init.initial(problem.features, history[len(history) - init.lookback :], problem.moment)
     return float(fpdm.trace("naive", problem.f, z0, evals=1).trace.median())
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 
+from fpdm.diffusion.moments import moments
 from fpdm.errors import InvalidValueError
 
 
@@ -55,6 +56,7 @@ class Stepping:
     ) -> None:
         self.scheduler = cast("Any", deepcopy(scheduler))
         self.timesteps = self.scheduler.timesteps
+        self.moments = moments(self.scheduler)
         self.negate = negate
         draws = "generator" in inspect.signature(self.scheduler.step).parameters
         self.drawing = {"generator": generator} if draws else {}

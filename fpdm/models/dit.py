@@ -15,7 +15,7 @@ from fpdm.errors import InvalidValueError
 from fpdm.models.conditioning import Embeddings
 from fpdm.models.network import Network
 from fpdm.models.transformer import Decoder, Encoder, initialise
-from fpdm.solution import Solution
+from fpdm.solution import Visited
 
 
 class DiT(Network):
@@ -87,7 +87,7 @@ class DiT(Network):
         class_labels: Tensor,
         *,
         evals: int | None = None,
-        history: Sequence[Solution] = (),
+        history: Sequence[Visited] = (),
     ) -> Denoised:
         """Denoise a batch; called like [`FPDiT`][fpdm.FPDiT], with nothing to iterate.
 
@@ -96,7 +96,7 @@ class DiT(Network):
             timestep: one for all or one each, () or (B,); 0 to 1000.
             class_labels: (B,), int64; `null_class` for none.
             evals: None or 0: there is no implicit layer.
-            history: empty: there are no solutions.
+            history: empty: nothing was solved before.
 
         Returns:
             The prediction, (B, C, H, W), or (B, 2 C, H, W) where the variance is learned; no

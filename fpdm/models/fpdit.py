@@ -206,7 +206,7 @@ class FPDiT(Network):
             x: noisy images, (B, C, H, W).
             timestep: one for all or one each, () or (B,); 0 to 1000.
             class_labels: (B,), int64; `null_class` for none.
-            solving: `evals`, `tol`, `history`, `solver`, `init`, `generator` of
+            solving: `evals`, `tol`, `history`, `moment`, `solver`, `init`, `generator` of
                 [`FixedPointLayer`][fpdm.FixedPointLayer].
 
         Returns:

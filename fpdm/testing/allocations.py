@@ -15,7 +15,7 @@ from fpdm.allocator import Allocator
 from fpdm.interfaces import AllocationPolicy
 from fpdm.solution import Solution, Status
 from fpdm.testing.laws import Law, check, quick, undisturbed
-from fpdm.testing.strategies import affordable
+from fpdm.testing.strategies import affordable, moments, sorts
 
 residuals = st.lists(st.floats(0, math.inf, width=32) | st.just(math.nan), min_size=1, max_size=5)
 
@@ -36,10 +36,10 @@ def spends_exactly(policy: AllocationPolicy) -> None:
     """Every budget is spent exactly, with at least one iteration at each timestep."""
 
     @quick
-    @given(run=affordable(), levels=residuals)
-    def run(run: tuple[int, int], levels: list[float]) -> None:
+    @given(run=affordable(), levels=residuals, sort=sorts)
+    def run(run: tuple[int, int], levels: list[float], sort: str) -> None:
         budget, steps = run
-        spent = _spend(policy, budget, steps, levels)
+        spent = _spend(policy, budget, steps, levels, sort)
         assert sum(spent) == budget, f"{sum(spent)} of {budget} were spent."
         assert min(spent) >= 1, f"A timestep of {spent} got nothing."
 
@@ -47,16 +47,15 @@ def spends_exactly(policy: AllocationPolicy) -> None:
 
 
 def answers_with_a_number(policy: AllocationPolicy) -> None:
-    """The answer is a number, whatever the last timestep reported, also nothing at all."""
+    """The answer is a number, whatever is known of the timestep, and of the one before."""
 
     @quick
-    @given(run=affordable(), level=st.floats(0, math.inf, width=32) | st.just(math.nan))
-    def run(run: tuple[int, int], level: float) -> None:
+    @given(run=affordable(), level=st.floats(0, math.inf, width=32) | st.just(math.nan), sort=sorts)
+    def run(run: tuple[int, int], level: float, sort: str) -> None:
         budget, steps = run
+        last = moments(steps, sort)[-1]
         for previous in (None, _solution(level), _solution(level, samples=0)):
-            wish = policy.iterations(
-                step=steps - 1, steps=steps, budget=budget, remaining=budget, previous=previous
-            )
+            wish = policy.iterations(last, budget=budget, remaining=budget, previous=previous)
             assert isinstance(wish, SupportsFloat), f"{wish!r} is no number."
             assert not math.isnan(float(wish)), "The answer is NaN."
 
@@ -77,7 +76,8 @@ def remembers_nothing(policy: AllocationPolicy) -> None:
 def leaves_the_last_solution_alone(policy: AllocationPolicy) -> None:
     """The solution before is read and not written to, and nothing is drawn or seeded."""
     previous = _solution(0.3)
-    ask = partial(policy.iterations, step=1, steps=4, budget=20, remaining=15, previous=previous)
+    second = moments(4)[1]
+    ask = partial(policy.iterations, second, budget=20, remaining=15, previous=previous)
     undisturbed(ask, previous)
 
 
@@ -91,7 +91,9 @@ def plans_what_it_grants(policy: AllocationPolicy) -> None:
     def run(run: tuple[int, int]) -> None:
         budget, steps = run
         plan = policy.plan(budget=budget, steps=steps)
-        assert tuple(plan) == tuple(_spend(policy, budget, steps, [0.1])), f"{plan}"
+        for sort in ("known", "unknown"):
+            spent = tuple(_spend(policy, budget, steps, [0.1], sort))
+            assert tuple(plan) == spent, f"The plan is {tuple(plan)}, and {spent} was granted."
 
     run()
 
@@ -105,8 +107,11 @@ LAWS: tuple[Law, ...] = (
 )
 
 
-def _spend(policy: AllocationPolicy, budget: int, steps: int, levels: list[float]) -> list[int]:
-    allocator = Allocator(policy, budget=budget, steps=steps)
+def _spend(
+    policy: AllocationPolicy, budget: int, steps: int, levels: list[float], sort: str = "known"
+) -> list[int]:
+    known = moments(steps, sort) if sort != "unknown" else None
+    allocator = Allocator(policy, budget=budget, steps=steps, moments=known)
     spent: list[int] = []
     previous = None
     for step in range(steps):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from hypothesis import strategies as st
 
+from fpdm.solution import Moment
 from fpdm.testing import problems as made
 from fpdm.testing.problems import Problem
 
@@ -26,6 +29,40 @@ def affordable(draw: st.DrawFn, *, most: int = 300) -> tuple[int, int]:
     """
     steps = draw(st.integers(1, most))
     return draw(st.integers(steps, 30 * steps)), steps
+
+
+SORTS = ("known", "unknown", "from pure noise", "twice each")
+"""Of runs: a timestep may be visited twice, and its log-SNR may be `-inf`, or not be known."""
+
+sorts = st.sampled_from(SORTS)
+
+
+def moments(steps: int, sort: str = "known") -> tuple[Moment, ...]:
+    """Make the moments of a run.
+
+    Args:
+        steps: timesteps, ≥ 1.
+        sort: one of `SORTS`.
+
+    Returns:
+        As many moments, noisiest first.
+
+    Examples:
+        >>> [moment.timestep for moment in moments(3)]
+        [999.0, 666.0, 333.0]
+    """
+    found: list[Moment] = []
+    for index in range(steps):
+        before = found[-1] if found else None
+        place = index - index % 2 if sort == "twice each" else index
+        timestep, level = 999.0 * (1 - place / steps), 14.0 * place / steps - 5
+        if sort == "from pure noise" and not index:
+            level = -math.inf
+        if sort == "unknown":
+            found.append(Moment(index, steps, previous=before))
+        else:
+            found.append(Moment(index, steps, timestep, level, before))
+    return tuple(found)
 
 
 @st.composite

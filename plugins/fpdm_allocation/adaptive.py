@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from fpdm.checks import real
 from fpdm.interfaces import AllocationPolicy
-from fpdm.solution import Solution
+from fpdm.solution import Moment, Solution
 
 
 @frozen
@@ -40,11 +40,11 @@ class Adaptive(AllocationPolicy):
     gain: float = field(default=1.0, validator=real(minimum=0))
 
     def iterations(
-        self, *, step: int, steps: int, budget: int, remaining: int, previous: Solution | None
+        self, moment: Moment, *, budget: int, remaining: int, previous: Solution | None
     ) -> float:
         """Return the share of this timestep, scaled by the residual before it."""
         del budget
-        share = remaining / (steps - step)
+        share = remaining / (moment.steps - moment.index)
         if previous is None:
             return share
         residuals = previous.residual.nan_to_num(nan=math.inf, posinf=math.inf)

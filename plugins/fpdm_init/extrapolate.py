@@ -8,9 +8,9 @@ from typing import ClassVar
 from attrs import field, frozen
 from torch import Tensor
 
-from fpdm.checks import real
+from fpdm.checks import choice, real
 from fpdm.interfaces import InitStrategy
-from fpdm.solution import Solution
+from fpdm.solution import Moment, Visited
 
 
 @frozen
@@ -21,23 +21,40 @@ class Extrapolate(InitStrategy):
     solve into the next: with `(1 + 2 step) Lᵏ < 1`, where an iteration shrinks errors by `L` and
     there are `k` of them, it dies out. At one iteration per timestep a step of 0.5 or more is worse
     than `reuse`.
+
+    `by="log-snr"` takes the solutions for points on a line over the log-SNR: the step is scaled by
+    the gap to this timestep over the gap between the last two, and is at most 1.
     Source: the rule is this library's own.
 
     Args:
         step: how far to go on, in [0, 1].
+        by: what the solutions are spread over evenly: `step`, or `log-snr`, which is `step` where
+            the scheduler does not say it.
 
     Raises:
-        InvalidValueError: `step` is not allowed.
+        InvalidValueError: `step` or `by` is not allowed.
     """
 
     name: ClassVar[str] = "extrapolate"
     lookback: ClassVar[int] = 2
 
     step: float = field(default=0.5, validator=real(minimum=0, maximum=1))
+    by: str = field(default="step", validator=choice("step", "log-snr"))
 
-    def initial(self, features: Tensor, history: Sequence[Solution]) -> Tensor:
+    def initial(self, features: Tensor, history: Sequence[Visited], moment: Moment) -> Tensor:
         """Return the extrapolated start."""
         if not history:
             return features
-        last = history[-1].value
-        return last.lerp(history[-2].value, -self.step) if len(history) > 1 else last
+        last = history[-1].solution.value
+        if len(history) == 1:
+            return last
+        return last.lerp(history[-2].solution.value, -self._reach(history, moment))
+
+    def _reach(self, history: Sequence[Visited], moment: Moment) -> float:
+        moments = history[-2].moment, history[-1].moment, moment
+        levels = [each.log_snr for each in moments if each.log_snr is not None]
+        if self.by == "step" or len(levels) < len(moments):
+            return self.step
+        older, last, now = levels
+        behind, ahead = last - older, now - last
+        return min(1.0, self.step * ahead / behind) if behind > 0 and ahead > 0 else 0.0

@@ -9,7 +9,7 @@ from attrs import frozen
 from torch import Tensor
 
 from fpdm.interfaces import InitStrategy
-from fpdm.solution import Solution
+from fpdm.solution import Moment, Visited
 
 
 @frozen
@@ -21,7 +21,7 @@ class Features(InitStrategy):
 
     name: ClassVar[str] = "features"
 
-    def initial(self, features: Tensor, history: Sequence[Solution]) -> Tensor:
+    def initial(self, features: Tensor, history: Sequence[Visited], moment: Moment) -> Tensor:
         """Return the features."""
-        del history
+        del history, moment
         return features

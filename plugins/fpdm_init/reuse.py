@@ -9,7 +9,7 @@ from attrs import frozen
 from torch import Tensor
 
 from fpdm.interfaces import InitStrategy
-from fpdm.solution import Solution
+from fpdm.solution import Moment, Visited
 
 
 @frozen
@@ -23,6 +23,7 @@ class Reuse(InitStrategy):
     name: ClassVar[str] = "reuse"
     lookback: ClassVar[int] = 1
 
-    def initial(self, features: Tensor, history: Sequence[Solution]) -> Tensor:
+    def initial(self, features: Tensor, history: Sequence[Visited], moment: Moment) -> Tensor:
         """Return the last solution, if there is one."""
-        return history[-1].value if history else features
+        del moment
+        return history[-1].solution.value if history else features

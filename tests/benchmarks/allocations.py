@@ -98,8 +98,8 @@ class Given(fpdm.AllocationPolicy):
 
     counts: tuple[int, ...]
 
-    def iterations(self, *, step: int, **_: object) -> float:
-        return self.counts[step]
+    def iterations(self, moment: fpdm.Moment, **_: object) -> float:
+        return self.counts[moment.index]
 
 
 def last(steps: int = 15) -> Iterator[str]:

@@ -409,7 +409,7 @@ from fpdm import InitStrategy, hookimpl
 class Mine(InitStrategy):
     name = "mine"
 
-    def initial(self, features, history):
+    def initial(self, features, history, moment):
         return features * 0
 
 @hookimpl
@@ -418,7 +418,7 @@ def fpdm_register_inits():
 """
     loaded = stranger_registers(tmp_path, monkeypatch, "stranger_init", source)
     assert names(loaded, "init") == [*BUILT_INS["init"], "mine"]
-    assert loaded.create("init", "mine").initial(torch.ones(2, 3), []).sum() == 0
+    assert loaded.create("init", "mine").initial(torch.ones(2, 3), [], fpdm.Moment()).sum() == 0
 
 
 def test_fpdm_register_gradients(tmp_path, monkeypatch):

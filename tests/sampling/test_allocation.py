@@ -85,7 +85,7 @@ def test_constant_differs_by_at_most_one(run):
 
 def test_an_adaptive_policy_gives_more_after_a_larger_residual():
     policy = fpdm.allocation("adaptive")
-    call = {"step": 5, "steps": 10, "budget": 100, "remaining": 50}
+    call = {"moment": fpdm.Moment(5, 10), "budget": 100, "remaining": 50}
     wishes = [policy.iterations(**call, previous=solution(10.0**-k)) for k in range(6)]
     assert wishes == sorted(wishes, reverse=True)
     assert wishes[0] > 10 > wishes[-1]
@@ -99,7 +99,7 @@ def test_an_adaptive_policy_gives_more_after_a_larger_residual():
 class Says(AllocationPolicy):
     answer: object
 
-    def iterations(self, **_):
+    def iterations(self, *_, **__):
         return self.answer
 
 

@@ -240,9 +240,9 @@ def test_where_guidance_ends_the_conditional_half_goes_on():
     starts = []
 
     class Watched(type(fpdm.init("reuse"))):
-        def initial(self, features, history):
-            starts.append([solution.value for solution in history])
-            return super().initial(features, history)
+        def initial(self, features, history, moment):
+            starts.append([visited.solution.value for visited in history])
+            return super().initial(features, history, moment)
 
     model, scheduler = tiny(), Diffusion().scheduler()
     scheduler.set_timesteps(3)

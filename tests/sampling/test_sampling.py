@@ -1,5 +1,7 @@
 """A sampling run spends its budget, keeps its state to itself, and starts where it should."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -116,9 +118,9 @@ def test_reuse_starts_where_the_last_timestep_ended(iterations):
     scheduler.set_timesteps(4)
 
     class Watched(type(fpdm.init("reuse"))):
-        def initial(self, features, history):
+        def initial(self, features, history, moment):
             assert len(history) <= 1
-            starts.append((features, super().initial(features, history)))
+            starts.append((features, super().initial(features, history, moment)))
             return starts[-1][1]
 
     budget = 4 * (2 + iterations)
@@ -135,15 +137,52 @@ def test_extrapolation_goes_half_a_step_further():
     half = fpdm.init("extrapolate")
     features = torch.zeros(1, 2)
 
-    def solved(value: float) -> fpdm.Solution:
-        state = torch.full((1, 2), value)
-        return fpdm.Solution(state, 1, torch.zeros(1), torch.zeros(1, dtype=torch.int64))
+    def start(init: fpdm.InitStrategy, *values: float) -> torch.Tensor:
+        past = [visited(value) for value in values]
+        return init.initial(features, past, fpdm.Moment(len(past), 4))
 
-    assert torch.equal(half.initial(features, ()), features)
-    assert torch.equal(half.initial(features, (solved(2.0),)), torch.full((1, 2), 2.0))
-    assert torch.equal(half.initial(features, (solved(2.0), solved(4.0))), torch.full((1, 2), 5.0))
+    assert torch.equal(start(half), features)
+    assert torch.equal(start(half, 2.0), torch.full((1, 2), 2.0))
+    assert torch.equal(start(half, 2.0, 4.0), torch.full((1, 2), 5.0))
     full = fpdm.init("extrapolate", step=1.0)
-    assert torch.equal(full.initial(features, (solved(2.0), solved(4.0))), torch.full((1, 2), 6.0))
+    assert torch.equal(start(full, 2.0, 4.0), torch.full((1, 2), 6.0))
+
+
+def visited(value: float, **moment) -> fpdm.Visited:
+    state = torch.full((1, 2), value)
+    solution = fpdm.Solution(state, 1, torch.zeros(1), torch.zeros(1, dtype=torch.int64))
+    return fpdm.Visited(fpdm.Moment(**moment), torch.zeros(1, 2), solution)
+
+
+@given(
+    levels=st.lists(st.floats(-20, 20), min_size=3, max_size=3, unique=True).map(sorted),
+    step=st.floats(0, 1),
+)
+def test_over_the_log_snr_the_step_grows_with_the_gap(levels, step):
+    older, last, now = levels
+    init = fpdm.init("extrapolate", step=step, by="log-snr")
+    past = [visited(2.0, log_snr=older), visited(4.0, log_snr=last)]
+    start = init.initial(torch.zeros(1, 2), past, fpdm.Moment(log_snr=now))
+    reach = min(1.0, step * (now - last) / (last - older))
+    torch.testing.assert_close(start, torch.full((1, 2), 4.0 + 2.0 * reach))
+
+
+@pytest.mark.parametrize(
+    ("levels", "reach"),
+    [
+        ((None, None, None), 0.5),  # not known: as by="step"
+        ((-math.inf, 0.0, 1.0), 0.0),  # from pure noise the gap was without end
+        ((1.0, 1.0, 2.0), 0.0),  # one timestep twice, as Heun's method visits them
+        ((0.0, 1.0, 1.0), 0.0),
+        ((0.0, 1.0, 40.0), 1.0),
+    ],
+)
+def test_gaps_that_are_no_measure_do_no_harm(levels, reach):
+    older, last, now = levels
+    init = fpdm.init("extrapolate", by="log-snr")
+    past = [visited(2.0, log_snr=older), visited(4.0, log_snr=last)]
+    start = init.initial(torch.zeros(1, 2), past, fpdm.Moment(log_snr=now))
+    assert torch.equal(start, torch.full((1, 2), 4.0 + 2.0 * reach))
 
 
 @pytest.mark.parametrize("init", INITS)
@@ -154,9 +193,9 @@ def test_a_run_keeps_and_a_strategy_sees_no_more_history_than_it_asked_for(init)
     )
 
     class Watched(type(fpdm.init(init))):
-        def initial(self, features, history):
+        def initial(self, features, history, moment):
             seen.append(len(history))
-            return super().initial(features, history)
+            return super().initial(features, history, moment)
 
     draw(pipeline(model), init=Watched())
     lookback = Watched.lookback
@@ -167,7 +206,7 @@ def test_a_run_keeps_and_a_strategy_sees_no_more_history_than_it_asked_for(init)
 def test_a_history_from_another_batch_size_is_refused():
     model = tiny()
     call = {"timestep": 5, "evals": 1}
-    other = model(torch.randn(3, 1, 4, 4), class_labels=torch.zeros(3, dtype=int), **call).solution
+    other = model(torch.randn(3, 1, 4, 4), class_labels=torch.zeros(3, dtype=int), **call).visited()
     with pytest.raises(InvalidValueError, match="is the history from another run"):
         model(
             torch.randn(2, 1, 4, 4),

@@ -110,11 +110,11 @@ def test_a_layer_goes_on_from_its_history():
     model = tiny(solver={"name": "anderson", "carry": True})
     x, labels = torch.randn(2, 1, 4, 4), torch.tensor([0, 1])
     with torch.no_grad():
-        first = model(x, timestep=500, class_labels=labels, evals=4).solution
+        before = model(x, timestep=500, class_labels=labels, evals=4).visited()
         call = {"timestep": 480, "class_labels": labels, "evals": 3, "init": "reuse"}
-        going_on = model(x, **call, history=(first,)).solution
-        changed = model(x, **call, history=(first,), solver="naive").solution
-    assert first.carry is not None
+        going_on = model(x, **call, history=(before,)).solution
+        changed = model(x, **call, history=(before,), solver="naive").solution
+    assert before.solution.carry is not None
     assert going_on.residual.mean() < changed.residual.mean()
     assert changed.carry is None
 
@@ -205,13 +205,13 @@ def test_a_sample_that_is_done_keeps_what_it_has_learned_while_others_go_on(name
 
 def test_a_start_of_another_memory_format_does_not_interrupt_a_run():
     class Transposed(type(fpdm.init("reuse"))):
-        def initial(self, features, history):
-            start = super().initial(features, history)
+        def initial(self, features, history, moment):
+            start = super().initial(features, history, moment)
             return start.mT.contiguous().mT if history else start
 
     model = tiny(init=Transposed())
     x, labels = torch.randn(2, 1, 4, 4), torch.tensor([0, 1])
     with torch.no_grad():
-        first = model(x, timestep=500, class_labels=labels, evals=3).solution
-        again = model(x, timestep=480, class_labels=labels, evals=3, history=(first,)).solution
+        before = model(x, timestep=500, class_labels=labels, evals=3).visited()
+        again = model(x, timestep=480, class_labels=labels, evals=3, history=(before,)).solution
     assert again.evals == 3

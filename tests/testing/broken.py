@@ -209,7 +209,7 @@ class Remembers(AllocationPolicy):
     def __init__(self):
         self.calls = 0
 
-    def iterations(self, **_):
+    def iterations(self, moment, **_):
         self.calls += 1
         return self.calls
 
@@ -217,15 +217,15 @@ class Remembers(AllocationPolicy):
 class Falls(AllocationPolicy):
     name = "falls"
 
-    def iterations(self, *, previous, **_):
+    def iterations(self, moment, *, previous, **_):
         return float(previous.residual.max()) if previous else 1.0
 
 
 class Replans(AllocationPolicy):
     name = "replans"
 
-    def iterations(self, *, step, **_):
-        return step
+    def iterations(self, moment, **_):
+        return moment.index
 
     def plan(self, *, budget, steps):
         return (budget, *[0] * (steps - 1))
@@ -239,15 +239,15 @@ class Insists(AllocationPolicy):
     def __init__(self):
         self.budget = None
 
-    def iterations(self, *, step, steps, budget, **_):
+    def iterations(self, moment, *, budget, **_):
         self.budget = self.budget or budget
-        return self.budget / steps * (1 + step / steps)
+        return self.budget / moment.steps * (1 + moment.index / moment.steps)
 
 
 class Erases(AllocationPolicy):
     name = "erases"
 
-    def iterations(self, *, previous, **_):
+    def iterations(self, moment, *, previous, **_):
         if previous is not None:
             previous.residual.zero_()
         return 1
@@ -256,7 +256,7 @@ class Erases(AllocationPolicy):
 class Guesses(InitStrategy):
     name = "guesses"
 
-    def initial(self, features, history):
+    def initial(self, features, history, moment):
         return torch.randn_like(features)
 
 
@@ -264,9 +264,9 @@ class Erodes(InitStrategy):
     name = "erodes"
     lookback = 1
 
-    def initial(self, features, history):
+    def initial(self, features, history, moment):
         if history:
-            history[-1].residual.zero_()
+            history[-1].solution.residual.zero_()
         return features
 
 
@@ -275,7 +275,7 @@ class Blends(InitStrategy):
 
     name = "blends"
 
-    def initial(self, features, history):
+    def initial(self, features, history, moment):
         mean = features.mean(dim=0, keepdim=True).expand_as(features)
         return mean.clone() if features.dim() == 3 and features.numel() else features
 
@@ -283,7 +283,7 @@ class Blends(InitStrategy):
 class Coarsens(InitStrategy):
     name = "coarsens"
 
-    def initial(self, features, history):
+    def initial(self, features, history, moment):
         return features.float() if features.dtype == torch.float16 else features
 
 
@@ -291,28 +291,28 @@ class Far(InitStrategy):
     name = "far"
     lookback = 1
 
-    def initial(self, features, history):
-        return history[0].value if history else features
+    def initial(self, features, history, moment):
+        return history[0].solution.value if history else features
 
 
 class Doubles(InitStrategy):
     name = "doubles"
 
-    def initial(self, features, history):
+    def initial(self, features, history, moment):
         return features.double()
 
 
 class Scribbles(InitStrategy):
     name = "scribbles"
 
-    def initial(self, features, history):
+    def initial(self, features, history, moment):
         return features.mul_(0.5)
 
 
 class Averages(InitStrategy):
     name = "averages"
 
-    def initial(self, features, history):
+    def initial(self, features, history, moment):
         return (
             features.mean(dim=0, keepdim=True).expand_as(features) if features.numel() else features
         )
