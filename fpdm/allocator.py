@@ -13,6 +13,7 @@ from typing import SupportsIndex
 from fpdm.checks import check_whole
 from fpdm.errors import BudgetError, InvalidValueError
 from fpdm.interfaces import AllocationPolicy
+from fpdm.plugins.blame import ask
 from fpdm.solution import Moment, Solution
 
 
@@ -202,17 +203,21 @@ class Allocator:
         Raises:
             BudgetError: all timesteps have had theirs.
             InvalidValueError: the policy answered with something that is not a number.
+            PluginError: the policy raised.
         """
         if self.step == self.steps:
             raise BudgetError(f"All {self.steps} timesteps have had their iterations.")
         to_come = self.steps - self.step - 1
         granted = self.remaining
         if to_come:
-            wish = self.policy.iterations(
-                self.moments[self.step],
-                budget=self.budget,
-                remaining=self.remaining,
-                previous=previous,
+            wish = ask(
+                lambda: self.policy.iterations(
+                    self.moments[self.step],
+                    budget=self.budget,
+                    remaining=self.remaining,
+                    previous=previous,
+                ),
+                allocation=self.policy,
             )
             granted = round(max(1.0, min(self._number(wish), self.remaining - to_come)))
         self.step += 1

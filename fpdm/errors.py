@@ -25,7 +25,10 @@ class UnknownNameError(FPDMError, LookupError):
 
 
 class PluginError(FPDMError, RuntimeError):
-    """A plugin broke its contract: a bad hook, a bad class, or a wrong count of evaluations."""
+    """A plugin broke its contract: a bad hook, a bad class, or a wrong count of evaluations.
+
+    Or it raised something at work, which is then the `__cause__`.
+    """
 
 
 class GradientError(FPDMError, RuntimeError):

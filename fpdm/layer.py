@@ -15,6 +15,7 @@ from fpdm.counting import Counted, Watched
 from fpdm.errors import InvalidValueError, PluginError
 from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.plugins import Spec
+from fpdm.plugins.blame import ask
 from fpdm.solution import Moment, Solution, Visited
 
 
@@ -127,7 +128,7 @@ class FixedPointLayer(nn.Module):
             InvalidValueError: the init strategy made a start of another shape; `evals` is negative;
                 or there is a `tol` without `evals`.
             PluginError: the solver did not make the evaluations granted, or the estimator those
-                that it reports.
+                that it reports; or one of the strategies raised.
         """
         training = evals is None and self.training
         default = self.training_solver if training else self.solver
@@ -141,7 +142,13 @@ class FixedPointLayer(nn.Module):
         f = cast("Block", self.block).bind(features, cond)
         if training:
             watched = Watched(f)
-            solution = self.gradient.solve(watched, z0, chosen, generator)
+            gradient = self.gradient
+            solution = ask(
+                lambda: gradient.solve(watched, z0, chosen, generator),
+                f=watched,
+                gradient=gradient,
+                solver=chosen,
+            )
             self._check_count(self.gradient, watched.count, solution.evals)
             return evolve(
                 solution, grad_evals=watched.with_grad, start_residual=watched.start_residual
@@ -150,7 +157,11 @@ class FixedPointLayer(nn.Module):
         counted = Counted(f, granted=granted)
         carried = history[-1].solution.carry if history and chosen.carry else None
         going_on = {} if carried is None else {"carry": carried}
-        solution = chosen.solve(counted, z0, evals=granted, tol=tol, **going_on)
+        solution = ask(
+            lambda: chosen.solve(counted, z0, evals=granted, tol=tol, **going_on),
+            f=counted,
+            solver=chosen,
+        )
         self._check_count(chosen, counted.count, solution.evals if tol is not None else granted)
         return solution
 
@@ -167,7 +178,7 @@ class FixedPointLayer(nn.Module):
         features: Tensor, history: Sequence[Visited], init: InitStrategy, moment: Moment
     ) -> Tensor:
         recent = tuple(history)[-init.lookback :] if init.lookback else ()
-        z0 = init.initial(features, recent, moment)
+        z0 = ask(lambda: init.initial(features, recent, moment), init=init)
         if z0.shape != features.shape:
             raise InvalidValueError(
                 f"Init {type(init).__name__} made a start of shape {tuple(z0.shape)} for features "

@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 import fpdm.plugins.discovery
-from tests.plugins.strangers import own_entry_points
+from tests.built_ins import own_entry_points
 
 fpdm.plugins.discovery.entry_points = (
     own_entry_points  # plugins that a developer has installed stay out

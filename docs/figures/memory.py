@@ -18,7 +18,7 @@ import fpdm
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.training.test_memory import SIZE, implicit, kept_bytes
+from tests.training.kept import SIZE, implicit, kept_bytes
 
 RUNS = 15
 

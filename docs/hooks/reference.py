@@ -13,9 +13,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 import attrs
 
 from fpdm.cli.app import app
+from fpdm.runtime.toml import toml
 from fpdm.training import TrainConfig
 from fpdm.training.config import KINDS
-from fpdm.training.printing import explain, toml
+from fpdm.training.printing import explain
 
 MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.M)
 

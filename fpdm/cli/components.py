@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -22,13 +23,25 @@ def _whole(_: Any, tokens: Sequence[Token]) -> int:
 Whole = Annotated[int, Parameter(converter=_whole)]
 """A whole number, and nothing that would have to be rounded to one."""
 
+PIECE = re.compile(
+    r"""[bBrRuU]{0,2}(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')  # between quotes
+    |\w+(?:'\w+)*  # a word, with its apostrophes
+    |.""",
+    re.VERBOSE | re.DOTALL,
+)
+"""A part of what is written that is looked at as one."""
+
+CLOSING = {"(": ")", "[": "]", "{": "}"}
+ALONE = (*CLOSING.values(), "'", '"')
+"""What cannot stand without what opens it; a quote that does has no other."""
+
 
 def component(kind: str, text: str | None) -> Any:
     """Read `name` or `name:option=value,option=value`, such as `anderson:memory=3`.
 
     Args:
         kind: `solver`, `allocation`, `init` or `gradient`.
-        text: as it was written; None for none.
+        text: as it was written; None for none. Commas between brackets or quotes belong to a value.
 
     Returns:
         The component; None for none.
@@ -40,18 +53,52 @@ def component(kind: str, text: str | None) -> Any:
     if text is None:
         return None
     name, colon, tail = text.partition(":")
+    parts = _split(tail) if colon else []
+    if parts is None:
+        raise InvalidValueError(
+            f"--{kind} {text}: brackets and quotes must come in pairs, as in "
+            f"--{kind} '{name}:option=[1, 2],option=\"a, b\"'."
+        )
     options: dict[str, Any] = {}
-    for part in tail.split(",") if colon else ():
-        key, equals, value = part.partition("=")
+    for part in parts:
+        key, equals, written = part.partition("=")
         if not equals:
             raise InvalidValueError(
                 f"--{kind} {text}: must be name or name:option=value,option=value."
             )
         if key.strip() in options:
             raise InvalidValueError(f"--{kind} {text}: gives {key.strip()} twice.")
-        value = {"true": "True", "false": "False"}.get(value.strip().lower(), value)
-        try:
-            options[key.strip()] = ast.literal_eval(value.strip())
-        except (ValueError, SyntaxError):
-            options[key.strip()] = value.strip()
+        options[key.strip()] = read_value(written)
     return plugins.host().create(kind, name, **options)
+
+
+def read_value(written: str) -> Any:
+    """Read the value of an option: true or false, what Python writes like it, or else a text.
+
+    Args:
+        written: on the command line, after `option=`.
+
+    Returns:
+        The value; of bare words the text itself.
+    """
+    written = written.strip()
+    try:
+        return ast.literal_eval({"true": "True", "false": "False"}.get(written.lower(), written))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return written
+
+
+def _split(tail: str) -> list[str] | None:
+    """The parts between commas outside brackets and quotes; None where these are not in pairs."""
+    parts = [""]
+    closing: list[str] = []
+    for piece in PIECE.findall(tail):
+        if piece == "," and not closing:
+            parts.append("")
+            continue
+        if piece in CLOSING:
+            closing.append(CLOSING[piece])
+        elif piece in ALONE and (not closing or closing.pop() != piece):
+            return None
+        parts[-1] += piece
+    return None if closing else parts

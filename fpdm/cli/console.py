@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 UNLIMITED = 10_000
 """Characters of a line that is written for a program, or into a file."""
@@ -40,12 +41,12 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 
 def say(message: str) -> None:
-    """Print a line of the result.
+    """Print a line of the result, as it is.
 
     Args:
         message: the line.
     """
-    _console().print(escape(message), highlight=False, soft_wrap=True)
+    _console().print(Text(message), soft_wrap=True)
 
 
 def note(message: str) -> None:

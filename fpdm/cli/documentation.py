@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+import shlex
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from docstring_parser import Docstring, DocstringStyle, ParseError, parse
 from docstring_parser.google import DEFAULT_SECTIONS
@@ -16,8 +18,10 @@ from rich.text import Text
 
 from fpdm.cli import console
 from fpdm.cli.listing import home
+from fpdm.cli.notation import PYTHON, TOML, Notation
 from fpdm.cli.options import Option, literal, options
 from fpdm.plugins.components import Component
+from fpdm.runtime.toml import toml
 
 SECTION = re.compile(rf"^({'|'.join(each.title for each in DEFAULT_SECTIONS)}):[ \t]*$", re.M)
 """The line that begins a section of a docstring."""
@@ -45,7 +49,9 @@ def print_documentation(found: Component) -> None:
             for each in given
         ]
         console.table("Options", ("option", "type", "default", "meaning"), rows)
-    console.show(_pairs(usage(found, given)), width=width)
+    for place, written in usage(found, given):
+        console.say(f" {place:7}  {written}")  # in one line, that can be pasted
+    console.say("")
 
 
 def docstring(cls: type) -> str:
@@ -67,22 +73,29 @@ def usage(found: Component, given: tuple[Option, ...]) -> Iterator[tuple[str, st
 
     Args:
         found: the component.
-        given: its options, the first of which serves as the example.
+        given: its options, the first of which that can be written serves as the example.
 
     Yields:
         A word for the place, and what is written there.
     """
-    option = str(given[0]) if given else ""
+    example = [str(option) for option in _first(given, PYTHON)]
     if found.kind == "gradient":
-        table = ", ".join(filter(None, (f'name="{found.name}"', option)))
-        yield "command", f"fpdm train --set 'model.gradient={{{table}}}'"
+        options = {option.name: option.default for option in _first(given, TOML)}
+        table = toml({"name": found.name, **options})
+        words = ["train", "--set", f"model.gradient={table}"]
     else:
-        written = f"{found.name}:{option}" if option else found.name
-        quoted = f"'{written}'" if '"' in written else written
-        steps = " --steps 5" if found.kind == "solver" else ""  # with two iterations all are alike
-        yield "command", f"fpdm sample --{found.kind} {quoted}{steps}"
-    arguments = ", ".join(filter(None, (f'"{found.name}"', option)))
+        words = ["sample", f"--{found.kind}", ":".join([found.name, *example])]
+    if found.kind == "solver":
+        words += ["--steps", "5"]  # with two iterations all are alike
+    yield "command", shlex.join(["fpdm", *words])
+    arguments = ", ".join([f'"{found.name}"', *example])
     yield "Python", f"fpdm.{found.kind}({arguments})"
+
+
+def _first(given: tuple[Option, ...], notation: Notation) -> list[Option]:
+    """The first option whose default can be written so, if there is one."""
+    written = (option for option in given if notation.exact(option.default) is not None)
+    return list(islice(written, 1))
 
 
 def _pairs(rows: Iterable[tuple[str, str]]) -> Padding:

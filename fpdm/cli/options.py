@@ -11,6 +11,7 @@ from typing import Any
 from attrs import frozen
 from docstring_parser import DocstringStyle, ParseError, parse
 
+from fpdm.cli.notation import PYTHON
 from fpdm.plugins.failures import one_line, shown
 from fpdm.plugins.options import parameters, values
 
@@ -52,11 +53,14 @@ def options(cls: type) -> tuple[Option, ...]:
 
 
 def literal(value: object) -> str:
-    """How a value is written after `name:`, strings in double quotes.
+    """How a value is shown: as it is written after `name:`, or else in one line.
 
     Args:
         value: the value of an option.
     """
+    written = PYTHON.exact(value)
+    if written is not None:
+        return written
     return f'"{one_line(value)}"' if isinstance(value, str) else shown(value)
 
 

@@ -44,10 +44,15 @@ class Failure:
             file = line = None
         return cls(origin, _reason(error), file, line)
 
-    def __str__(self) -> str:
+    @property
+    def outcome(self) -> str:
+        """The end of a sentence: that it failed, why, and where."""
         line = "" if self.line is None else f", line {self.line}"
         place = "" if self.file is None else f" ({self.file}{line})"
-        return f"Plugin {self.origin} failed: {self.reason.rstrip('.')}{place}."
+        return f"failed: {self.reason.rstrip('.')}{place}."
+
+    def __str__(self) -> str:
+        return f"Plugin {self.origin} {self.outcome}"
 
 
 def shown(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import attrs
 from docstring_parser import parse
 
+from fpdm.runtime.toml import toml
 from fpdm.training.config import KINDS, TrainConfig
 from fpdm.training.reading import unstructure_config
 
@@ -68,18 +68,3 @@ def explain(cls: type) -> dict[str, str]:
             text = " ".join((argument.description or "").split())
             said[argument.arg_name] = text[:1].upper() + text[1:]
     return said
-
-
-def toml(value: Any) -> str:
-    """A value as TOML.
-
-    Args:
-        value: a table, a list, a text, a number, or true or false.
-    """
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(toml, value)) + "]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return json.dumps(value)  # numbers, true and false are written alike

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from operator import eq
@@ -14,12 +13,8 @@ import cattrs
 from cattrs.errors import ForbiddenExtraKeysError
 
 from fpdm.errors import FPDMError, InvalidValueError, UnknownNameError, suggest
+from fpdm.runtime.toml import read_toml, read_toml_value
 from fpdm.training.config import KINDS, DataConfig, ModelConfig, TrainConfig
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 CONFIGS = Path(__file__).parent / "configs"
 LARGEST = 2**20
@@ -134,8 +129,8 @@ def _read(source: str | Path) -> dict[str, Any]:
     if path.stat().st_size > LARGEST:
         raise InvalidValueError(f"{path} has more than {LARGEST} bytes: it is no configuration.")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
+        return read_toml(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
         raise InvalidValueError(f"{path} cannot be read as TOML: {error}.") from error
 
 
@@ -145,8 +140,8 @@ def _set(tree: dict[str, Any], text: str) -> None:
     if not (equals and key.strip()):
         raise InvalidValueError(f"--set {text}: must be key=value, such as seed=1.")
     try:
-        value = tomllib.loads(f"value = {written}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+        value = read_toml_value(written)
+    except (ValueError, RecursionError):
         value = written.strip()  # a bare word is a string
     *tables, name = (part.strip() for part in key.split("."))
     if len(tables) == 1:

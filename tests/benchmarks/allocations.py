@@ -16,12 +16,14 @@ from drawn import figures, largest_spread
 from tables import head, row, write_parts
 
 import fpdm
+from fpdm.plugins import host
 
 NUM, SEEDS = 1000, 2
 COUNTS = (2, 3, 5)
 FEW, MANY = 6, 15
 """Timesteps of a small and of a larger budget."""
-ALLOCATIONS = ("constant", "increasing", "decreasing", "adaptive")
+OURS = [each for each in host().components("allocation") if each.origin.package == "fpdm"]
+ALLOCATIONS = [each.name for each in OURS]
 SOLVERS = {
     "naive": {"name": "naive"},
     "anderson, carry": {"name": "anderson", "carry": True},

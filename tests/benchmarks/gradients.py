@@ -29,7 +29,7 @@ from fpdm import plugins
 from fpdm.data import digits
 from fpdm.diffusion import Diffusion
 from fpdm.training import Run, TrainConfig, Training, load_config
-from tests.training.test_memory import SIZE, kept_bytes
+from tests.training.kept import SIZE, kept_bytes
 
 RUNS = Path("runs") / "gradients"
 STEPS, BATCH, LAST = 1000, 64, 200

@@ -14,19 +14,7 @@ from fpdm.diffusion.process import PREDICTIONS
 from fpdm.diffusion.schedulers import FlowScheduler, even_timesteps
 from fpdm.errors import InvalidValueError, UnknownNameError
 from fpdm.testing.strategies import seeds
-
-ALPHAS = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
-
-
-def terminal(alphas: np.ndarray) -> np.ndarray:
-    """Cumulative alphas with zero terminal SNR (Lin et al. 2024, algorithm 1)."""
-    root = np.sqrt(alphas)
-    root = (root - root[-1]) * root[0] / (root[0] - root[-1])
-    return root**2
-
-
-def normal(seed: int, *shape: int) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+from tests.diffusion.noising import ALPHAS, normal, terminal
 
 
 @pytest.mark.parametrize("prediction", ["v_prediction", "epsilon", "sample"])

@@ -29,8 +29,8 @@ from fpdm.diffusion.samplers import (
     switch,
 )
 from fpdm.errors import FPDMError, InvalidValueError
+from tests.diffusion.noising import ALPHAS, terminal
 from tests.places import DOCS
-from tests.sampling.test_references import ALPHAS, terminal
 
 MEAN, SPREAD = 0.1, 0.2
 PURE_NOISE = 4096.0  # a sigma where zero terminal SNR would have an infinite one

@@ -16,8 +16,8 @@ from fpdm.errors import InvalidValueError
 from fpdm.testing.strategies import seeds
 from fpdm.training import Training, load_config
 from fpdm.training.config import OptimizerConfig
-from tests.diffusion.test_diffusion import ALPHAS, normal
-from tests.training.test_training import TINY, config, trained
+from tests.diffusion.noising import ALPHAS, normal
+from tests.training.tiny import TINY, config, trained
 
 POSTERIOR = Posterior.of(torch.from_numpy(ALPHAS))
 

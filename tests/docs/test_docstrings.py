@@ -9,6 +9,7 @@ import inspect
 import linecache
 import re
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -149,6 +150,11 @@ def holds_tensor(annotation: str) -> bool:
     return bool(TENSOR.search(UNSHAPED.sub("", annotation)))
 
 
+def names_its_source(docstring: str) -> bool:
+    """A year, or that it is ours, wherever the lines are wrapped."""
+    return bool(SOURCE.search(" ".join(docstring.split())))
+
+
 def complaints(law: Any, names: list[str]) -> list[str]:
     things = [thing for name in names for thing in public(name)]
     return [f"{thing.name}: {complaint}" for thing in things for complaint in law(thing)]
@@ -184,7 +190,7 @@ def test_every_component_says_what_its_options_are():
 
 def test_every_component_names_its_source():
     for component in host().components():
-        assert SOURCE.search(inspect.getdoc(component.cls)), component.name
+        assert names_its_source(inspect.getdoc(component.cls)), component.name
 
 
 @pytest.mark.parametrize("module", SOURCED)
@@ -193,7 +199,17 @@ def test_what_a_paper_describes_names_its_source(module):
         value = importlib.import_module(module)
         for name in path.split("."):
             value = getattr(value, name)
-        assert SOURCE.search(value.__doc__), path
+        assert names_its_source(value.__doc__), path
+
+
+@pytest.mark.parametrize("width", range(10, 50, 4))
+def test_a_source_is_found_however_its_line_is_wrapped(width):
+    source = textwrap.fill("Source: the rule is this library's own.", width)
+    assert names_its_source(textwrap.indent(f"A rule.\n\n{source}\n", "    "))
+
+
+def test_what_names_no_source_is_noticed():
+    assert not names_its_source("A rule.\n\n    Source: this library.\n")
 
 
 SAMPLE = '''\

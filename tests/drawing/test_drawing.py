@@ -25,6 +25,7 @@ from fpdm.drawing import archive, deal, draw
 from fpdm.drawing.many import Task, generator_of
 from fpdm.drawing.numbered import is_whole, numbered, write_images
 from fpdm.errors import InvalidValueError, UnknownNameError
+from tests.built_ins import built_ins
 from tests.commands import run
 from tests.toys import tiny
 
@@ -194,7 +195,7 @@ def test_an_image_does_not_depend_on_how_many_there_are(tmp_path):
 
 
 @settings(max_examples=8)
-@given(world=st.integers(1, 5), init=st.sampled_from(["features", "reuse"]), ddpm=st.booleans())
+@given(world=st.integers(1, 5), init=st.sampled_from(built_ins()["init"]), ddpm=st.booleans())
 def test_an_image_does_not_depend_on_who_draws_it(tmp_path_factory, world, init, ddpm):
     root, pipe = tmp_path_factory.mktemp("worlds"), pipeline()
     options = {"init": init, "scheduler": "ddpm" if ddpm else None, "allocation": "adaptive"}

@@ -3,6 +3,7 @@
 import torch
 
 import fpdm
+from tests import reference
 
 BLOCK = {
     "attn.qkv": (3, 1),
@@ -55,9 +56,7 @@ def shapes(
 
 
 def positions(dim: int, grid: int) -> torch.Tensor:
-    from tests.reference import positions as sincos
-
-    return torch.from_numpy(sincos(dim, grid)).float()[None]
+    return torch.from_numpy(reference.positions(dim, grid)).float()[None]
 
 
 def state(kind: str, *, seed: int = 0, dtype=torch.float32, **sizes) -> dict[str, torch.Tensor]:

@@ -16,6 +16,7 @@ from fpdm.models import PRESETS, load_published
 from tests import reference
 from tests.commands import run
 from tests.models import published
+from tests.sampling.pipelines import tiny_vae
 
 KINDS = ("dit", "fpdm")
 
@@ -277,8 +278,6 @@ def test_a_damaged_safetensors_file_is_refused(tmp_path):
 
 
 def test_options_of_convert(tmp_path, capsys):
-    from tests.sampling.test_pipeline import tiny_vae
-
     source = save(published.state("fpdm"), tmp_path)
     tiny_vae().save_pretrained(tmp_path / "vae")
     (tmp_path / "names.json").write_text(json.dumps({"0": "cat", "1": "dog"}))

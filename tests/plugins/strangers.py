@@ -1,6 +1,5 @@
 """Plugins of strangers that break, each in its own way, and what is to be said of them."""
 
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import attrs
@@ -29,11 +28,6 @@ HOOK = """\
 def fpdm_register_solvers():
     {}
 """
-
-
-def own_entry_points(*, group: str = "fpdm") -> list[EntryPoint]:
-    """Ours alone, whatever else is installed beside them."""
-    return [each for each in entry_points(group=group) if each.dist and each.dist.name == "fpdm"]
 
 
 @attrs.frozen

@@ -13,12 +13,12 @@ import fpdm
 from fpdm.allocator import WeightedAllocation, apportion
 from fpdm.errors import BudgetError, InvalidValueError
 from fpdm.interfaces import AllocationPolicy
-from fpdm.plugins import host
 from fpdm.sampling import iteration_budget
 from fpdm.testing.strategies import affordable
+from tests.built_ins import built_ins
 
-NAMES = [found.name for found in host().components("allocation")]
-PLANNED = ["constant", "increasing", "decreasing"]
+NAMES = built_ins()["allocation"]
+PLANNED = [name for name in NAMES if hasattr(fpdm.allocation(name), "plan")]
 weights = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)
 
 

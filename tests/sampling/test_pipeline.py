@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from diffusers import (
-    AutoencoderKL,
     DDIMParallelScheduler,
     DDIMScheduler,
     DDPMScheduler,
@@ -22,40 +21,9 @@ import fpdm
 from fpdm.diffusion import Diffusion
 from fpdm.diffusion.guidance import Guidance
 from fpdm.errors import BudgetError, InvalidValueError, UnknownNameError
+from tests.built_ins import built_ins
+from tests.sampling.pipelines import NAMES, draw, images, pipeline, seeded, tiny_vae
 from tests.toys import BlockPasses, lively, tiny, tiny_dit
-
-NAMES = {0: "cat, kitten", 1: "dog", 2: "bird"}
-
-
-def tiny_vae(channels: int = 4, **options) -> AutoencoderKL:
-    torch.manual_seed(0)
-    return AutoencoderKL(
-        latent_channels=channels,
-        block_out_channels=(8, 8),
-        norm_num_groups=2,
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        **options,
-    ).eval()
-
-
-def pipeline(model=None, scheduler=None, **parts) -> fpdm.FPDMPipeline:
-    pipe = fpdm.FPDMPipeline(model or tiny(), scheduler or Diffusion().scheduler(), **parts)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def draw(pipe, labels=(0, 1, 2), **options):
-    options = {"budget": 20, "num_inference_steps": 4, "generator": seeded()} | options
-    return pipe(list(labels), **{"output_type": "latent"} | options)
-
-
-def images(pipe, labels=(0, 1, 2), **options) -> torch.Tensor:
-    return draw(pipe, labels, **options).images
 
 
 def test_a_vae_turns_latents_into_images_at_its_own_scale():
@@ -119,7 +87,7 @@ def test_latents_that_do_not_fit_are_refused(latents, message):
 @given(data=st.data(), count=st.integers(2, 6))
 @settings(max_examples=8)
 @pytest.mark.parametrize("name", [None, "ddpm", "euler-ancestral", "unipc", "heun"])
-@pytest.mark.parametrize("init", ["features", "reuse"])
+@pytest.mark.parametrize("init", built_ins()["init"])
 def test_an_image_does_not_depend_on_the_batch_it_is_drawn_in(name, init, data, count):
     pipe = pipeline()
     labels = data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count))
@@ -214,7 +182,7 @@ def test_guidance_of_some_channels_leaves_the_others_conditional():
     )
 
 
-@pytest.mark.parametrize("init", ["features", "reuse", "extrapolate"])
+@pytest.mark.parametrize("init", built_ins()["init"])
 @pytest.mark.parametrize("solver", [None, "naive"])
 def test_outside_its_interval_guidance_costs_nothing(init, solver):
     sizes = []

@@ -11,19 +11,12 @@ import fpdm
 from fpdm.diffusion import Diffusion
 from fpdm.diffusion.schedulers import EvenDDIMScheduler, EvenDDPMScheduler
 from tests import reference
+from tests.diffusion.noising import ALPHAS, terminal
 from tests.toys import tiny, tiny_dit
 
-BETAS = np.linspace(1e-4, 0.02, 1000)
-ALPHAS = np.cumprod(1 - BETAS)
 SHAPE = (2, 2, 4, 4)
 LABELS = [0, 2]
 ITERATIONS = 3
-
-
-def terminal() -> np.ndarray:
-    """Cumulative alphas with zero terminal SNR (Lin et al. 2024, algorithm 1)."""
-    root = np.sqrt(ALPHAS)
-    return ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
 
 
 def timesteps(steps: int) -> list[int]:

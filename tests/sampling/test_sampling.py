@@ -11,13 +11,13 @@ import fpdm
 from fpdm.diffusion import Diffusion
 from fpdm.diffusion.schedulers import EvenDDPMScheduler
 from fpdm.errors import BudgetError, InvalidValueError, UnknownNameError
-from fpdm.plugins import host
 from fpdm.testing.strategies import seeds
+from tests.built_ins import built_ins
 from tests.toys import BlockPasses, tiny, tiny_dit
 
-SOLVERS = [found.name for found in host().components("solver")]
-ALLOCATIONS = [found.name for found in host().components("allocation")]
-INITS = [found.name for found in host().components("init")]
+SOLVERS = built_ins()["solver"]
+ALLOCATIONS = built_ins()["allocation"]
+INITS = built_ins()["init"]
 
 
 def pipeline(model=None, sampler: str = "ddim") -> fpdm.FPDMPipeline:
@@ -80,7 +80,7 @@ def test_the_same_generator_draws_the_same_images(sampler, init):
     assert not torch.equal(first, draw(pipe, init=init, seed=6).images)
 
 
-@given(others=st.integers(1, 5), seed=seeds, init=st.sampled_from(["reuse", "extrapolate"]))
+@given(others=st.integers(1, 5), seed=seeds, init=st.sampled_from(INITS))
 def test_nothing_leaks_from_one_run_into_the_next(others, seed, init):
     fresh = draw(pipeline(), init=init, seed=seed).images
     used = pipeline()

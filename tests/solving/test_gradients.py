@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 import fpdm
 from fpdm.counting import Counted
-from fpdm.plugins import host
 from fpdm.testing.strategies import seeds
+from tests.built_ins import built_ins
 
-SOLVERS = [found.name for found in host().components("solver")]
-GRADIENTS = [found.name for found in host().components("gradient")]
+SOLVERS = built_ins()["solver"]
+GRADIENTS = built_ins()["gradient"]
 
 
 def affine_map(seed: int, batch: int = 2, size: int = 4, factor: float = 0.7):

@@ -12,12 +12,12 @@ from fpdm import Status
 from fpdm.counting import Counted
 from fpdm.errors import FPDMError, InvalidValueError, PluginError
 from fpdm.iteration import IterativeSolver
-from fpdm.plugins import host
 from fpdm.testing import affine, cosine, network
 from fpdm.testing.strategies import exact_dtypes, problems, seeds
 from fpdm_solvers import differences
+from tests.built_ins import built_ins
 
-NAMES = [found.name for found in host().components("solver")]
+NAMES = built_ins()["solver"]
 every_solver = pytest.mark.parametrize("name", NAMES)
 
 

@@ -12,25 +12,13 @@ import fpdm
 from fpdm.diffusion.process import PREDICTIONS
 from fpdm.errors import FPDMError, InvalidValueError, UnknownNameError
 from fpdm.testing.strategies import seeds
-from fpdm.training import TrainConfig, Training, load_config
-from fpdm.training.config import DiTConfig, FPDiTConfig, OptimizerConfig
+from fpdm.training import Training, load_config
+from fpdm.training.config import DiTConfig, OptimizerConfig
 from fpdm.training.loop import learning_rate_curve
 from fpdm.training.reading import CONFIGS, structure_config, unstructure_config
 from fpdm.training.run import Run
 from fpdm.training.seeding import STREAMS, batch_indices, drop_labels, generator
-
-TINY = FPDiTConfig(patch_size=4, hidden_size=8, num_heads=2, gradient={"name": "jfb", "no_grad": 2})
-
-
-def config(**changes) -> TrainConfig:
-    return attrs.evolve(TrainConfig(steps=4, batch_size=8, model=TINY), **changes)
-
-
-def trained(config: TrainConfig) -> Training:
-    training = Training(config)
-    for _ in training:
-        pass
-    return training
+from tests.training.tiny import TINY, config, trained
 
 
 def weights(training: Training) -> dict[str, torch.Tensor]:
