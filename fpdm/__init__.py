@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fpdm.allocator import Allocator, Plan
-from fpdm.denoiser import Denoised, FixedPointDenoiser
+from fpdm.data.dataset import Dataset
+from fpdm.denoiser import FixedPointDenoiser
 from fpdm.errors import FPDMError
 from fpdm.hookspecs import hookimpl
-from fpdm.interfaces import AllocationPolicy, FixedPointSolver, GradientEstimator, InitStrategy
+from fpdm.interfaces import (
+    AllocationPolicy,
+    FixedPointSolver,
+    GradientEstimator,
+    InitStrategy,
+    Network,
+)
 from fpdm.layer import FixedPointLayer
-from fpdm.plugins import allocation, gradient, init, solver
+from fpdm.plugins import allocation, dataset, gradient, init, network, solver
 from fpdm.runtime.lazy import lazy
 from fpdm.sampling import sample
-from fpdm.solution import Moment, Solution, Status, Visited
+from fpdm.solution import Denoised, Moment, Solution, Status, Visited
 from fpdm.tracing import trace
 
 if TYPE_CHECKING:
@@ -26,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AllocationPolicy",
     "Allocator",
+    "Dataset",
     "Denoised",
     "DiT",
     "EvenDDIMScheduler",
@@ -40,15 +48,18 @@ __all__ = [
     "GradientEstimator",
     "InitStrategy",
     "Moment",
+    "Network",
     "Plan",
     "Solution",
     "Status",
     "Visited",
     "__version__",
     "allocation",
+    "dataset",
     "gradient",
     "hookimpl",
     "init",
+    "network",
     "sample",
     "solver",
     "trace",

@@ -4,41 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
 from torch import Tensor, nn
 
-from fpdm.errors import PluginError
-from fpdm.layer import NOWHERE, FixedPointLayer
-from fpdm.solution import Moment, Solution, Visited
-
-
-@frozen(eq=False)
-class Denoised:
-    """What a denoiser says about one timestep.
-
-    Attributes:
-        sample: the prediction (noise, clean image, v or flow velocity); (B, C, H, W), or
-            (B, 2 C, H, W) where the variance is learned.
-        solution: of the implicit layer; None for an explicit network.
-        features: from which it was solved, (B, ...); likewise.
-    """
-
-    sample: Tensor
-    solution: Solution | None = None
-    features: Tensor | None = None
-
-    def visited(self, moment: Moment = NOWHERE) -> Visited:
-        """What the next timestep may want to know of this one, for its `history`.
-
-        Args:
-            moment: which timestep it was.
-
-        Raises:
-            PluginError: the network gave no solution with features.
-        """
-        if self.solution is None or self.features is None:
-            raise PluginError("There is no solution with features to go on from.")
-        return Visited(moment, self.features, self.solution)
+from fpdm.layer import FixedPointLayer
+from fpdm.solution import Denoised
 
 
 class FixedPointDenoiser(nn.Module):

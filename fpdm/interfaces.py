@@ -1,21 +1,21 @@
-"""The four questions of a fixed-point diffusion model. Plugins are the answers.
+"""The four questions of a fixed-point diffusion model, and the network that they are asked of.
 
 How is one fixed-point problem solved, how many iterations does each timestep get, where does each
-solve start, and how does a gradient come out of it?
+solve start, and how does a gradient come out of it? Plugins are the answers.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
-from fpdm.solution import Moment, Solution, Visited
+from fpdm.solution import Denoised, Moment, Solution, Visited
 
-__all__ = ["AllocationPolicy", "FixedPointSolver", "GradientEstimator", "InitStrategy"]
+__all__ = ["AllocationPolicy", "FixedPointSolver", "GradientEstimator", "InitStrategy", "Network"]
 
 
 class FixedPointSolver(ABC):
@@ -168,4 +168,54 @@ class GradientEstimator(ABC):
 
         Returns:
             A `Solution` whose `evals` counts the evaluations with and without gradient.
+        """
+
+
+class Network(Protocol):
+    """What sampling and training want of a network: any `torch.nn.Module` that offers this.
+
+    An implicit one has a `layer` as well, its [`FixedPointLayer`][fpdm.FixedPointLayer], and is
+    called with what this takes: `evals`, `tol`, `history`, `moment`, `solver`, `init` and, in
+    training, a `generator`. One that predicts the variance too has the option `learn_sigma`, and
+    twice the channels.
+
+    A network that is trained by its name is built with those of `sample_size`, `in_channels` and
+    `num_classes` that it takes, as the data have them; all else that it takes is an option with a
+    default. One that is saved, and drawn from by the pipeline, is a model of diffusers: the easiest
+    way there is [`SavedNetwork`][fpdm.models.SavedNetwork].
+
+    Examples:
+        >>> import torch, fpdm
+        >>> model = fpdm.network("fpdit", sample_size=8, in_channels=1, num_classes=10,
+        ...                      hidden_size=32, num_heads=4)
+        >>> model.pre_passes, model.post_passes, model.null_class
+        (1, 1, 10)
+    """
+
+    name: ClassVar[str]
+    """The name under which the network is looked up; one that is in no plugin needs none."""
+
+    @property
+    def pre_passes(self) -> int:
+        """Block passes before the implicit layer at each timestep; of an explicit one, all."""
+
+    @property
+    def post_passes(self) -> int:
+        """Block passes after it."""
+
+    @property
+    def null_class(self) -> int | None:
+        """The label for no class, which is the number of classes; None if no label is for it."""
+
+    def __call__(self, x: Tensor, **call: Any) -> Denoised:
+        """Denoise a batch.
+
+        Args:
+            x: noisy images or latents, (B, C, H, W).
+            call: `timestep`, () or (B,), from 0 to 1000; `class_labels`, (B,), int64; and for an
+                implicit network what is said above.
+
+        Returns:
+            The prediction, (B, C, H, W), or (B, 2 C, H, W) where the variance is learned; of an
+            implicit network with the solution and the features it was solved from.
         """

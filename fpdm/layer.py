@@ -16,7 +16,7 @@ from fpdm.errors import InvalidValueError, PluginError
 from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.plugins import Spec
 from fpdm.plugins.blame import ask
-from fpdm.solution import Moment, Solution, Visited
+from fpdm.solution import NOWHERE, Moment, Solution, Visited
 
 
 class Block(Protocol):
@@ -39,10 +39,6 @@ ACROSS_TIMESTEPS: Spec = {"name": "anderson", "carry": True}
 the next timestep, where `f` has changed little. In training there is no timestep before, and what
 iterates is differentiated: there it is plain iteration.
 """
-
-
-NOWHERE = Moment()
-"""Of a call that belongs to no run."""
 
 
 class FixedPointLayer(nn.Module):

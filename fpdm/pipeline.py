@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from fpdm import plugins
 from fpdm.checks import check_choice, check_whole
 from fpdm.diffusion import samplers, schedulers
 from fpdm.diffusion.callback import TENSORS, StepCallback, step_callback
@@ -27,7 +28,7 @@ from fpdm.diffusion.labels import Classes
 from fpdm.diffusion.noise import check_generators
 from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
-from fpdm.models import DiT, FPDiT
+from fpdm.models import SavedNetwork
 from fpdm.plugins import Spec
 from fpdm.sampling import Step, StepRecord, sample
 
@@ -72,7 +73,8 @@ class FPDMPipeline(DiffusionPipeline):
     Saving and loading, moving to a device, offloading and the progress bar are those of diffusers.
 
     Args:
-        model: an `FPDiT` or a `DiT`.
+        model: a [`Network`][fpdm.Network] that is a model of diffusers, as `FPDiT`, `DiT` and those
+            that derive from [`SavedNetwork`][fpdm.models.SavedNetwork] are.
         scheduler: of diffusers; it must fit what the model predicts.
         vae: turns the model's samples, which are its scaled latents, into images: an
             `AutoencoderKL`. None if the model's samples are images.
@@ -99,7 +101,7 @@ class FPDMPipeline(DiffusionPipeline):
 
     def __init__(
         self,
-        model: FPDiT | DiT,
+        model: SavedNetwork,
         scheduler: Any,
         vae: AutoencoderKL | None = None,
         id2label: Mapping[Any, str] | None = None,
@@ -135,6 +137,13 @@ class FPDMPipeline(DiffusionPipeline):
         from fpdm.checkpoints import DIGITS
 
         return cast("FPDMPipeline", cls.from_pretrained(DIGITS))
+
+    @classmethod
+    def _get_signature_types(cls) -> dict[str, tuple[Any, ...]]:
+        """What each part may be, for diffusers, which compares classes exactly."""
+        found = super()._get_signature_types()
+        networks = tuple(each.cls for each in plugins.host().components("network"))
+        return cast("dict[str, tuple[Any, ...]]", found | {"model": networks})
 
     @property
     def labels(self) -> dict[str, int]:
@@ -270,7 +279,7 @@ class FPDMPipeline(DiffusionPipeline):
                 self.scheduler,
                 given,
                 predicted=self.config["prediction_type"],
-                learned_variance=self.model.config["learn_sigma"],
+                learned_variance=bool(self.model.config.get("learn_sigma")),
             )
         samplers.check_scheduler(given)
         return given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, Protocol, cast
+from typing import cast
 
 import torch
 from attrs import evolve, fields, frozen
@@ -12,46 +12,13 @@ from torch import Tensor
 from fpdm import plugins
 from fpdm.allocator import Allocator
 from fpdm.checks import check_whole
-from fpdm.denoiser import Denoised
 from fpdm.diffusion.guidance import Guidance
 from fpdm.diffusion.stepping import Scheduler, Stepping
 from fpdm.errors import BudgetError, InvalidValueError
-from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
+from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy, Network
 from fpdm.layer import FixedPointLayer
 from fpdm.plugins import Spec
 from fpdm.solution import Solution, Visited
-
-
-class Model(Protocol):
-    """What sampling wants of a network.
-
-    An implicit one has a `layer`, its [`FixedPointLayer`][fpdm.FixedPointLayer], and is called with
-    `evals`, `history`, `moment`, `solver` and `init` as well.
-    """
-
-    @property
-    def pre_passes(self) -> int:
-        """Block passes before the implicit layer at each timestep."""
-
-    @property
-    def post_passes(self) -> int:
-        """Block passes after it."""
-
-    @property
-    def null_class(self) -> int | None:
-        """The label for no class; None if no label is for it."""
-
-    def __call__(self, x: Tensor, **call: Any) -> Denoised:
-        """Denoise a batch.
-
-        Args:
-            x: noisy images, (B, C, H, W).
-            call: `timestep`, () or (B,); `class_labels`, (B,); and for an implicit network what is
-                said above.
-
-        Returns:
-            The prediction, and the solution of the implicit layer.
-        """
 
 
 @frozen(eq=False)
@@ -144,7 +111,7 @@ def iteration_budget(
 
 
 def sample(
-    model: Model,
+    model: Network,
     scheduler: Scheduler,
     latents: Tensor,
     class_labels: Tensor,
@@ -166,8 +133,7 @@ def sample(
     What is sent into it, a tensor like `sample`, takes the place of the images of the last step.
 
     Args:
-        model: an [`FPDiT`][fpdm.FPDiT], a [`DiT`][fpdm.DiT], or any network that offers what
-            [`Model`][fpdm.sampling.Model] lists.
+        model: any [`Network`][fpdm.Network].
         scheduler: of diffusers, its timesteps set.
         latents: the noise to begin with, (B, C, H, W), in the scale of the scheduler.
         class_labels: (B,), int64.
@@ -227,7 +193,7 @@ def sample(
     return _steps(model, stepping, latents, class_labels, solving, guidance)
 
 
-def _check_guidance(guidance: Guidance, model: Model, *, channels: int) -> None:
+def _check_guidance(guidance: Guidance, model: Network, *, channels: int) -> None:
     if guidance.scale != 1 and model.null_class is None:
         raise InvalidValueError(
             f"guidance_scale={guidance.scale:g}: this {type(model).__name__} has no class that "
@@ -249,7 +215,7 @@ class _Solving:
 
 
 def _steps(
-    model: Model,
+    model: Network,
     stepping: Stepping,
     x: Tensor,
     class_labels: Tensor,

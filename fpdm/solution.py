@@ -1,4 +1,4 @@
-"""The values that pass between the parts: where a run is, and what a solve found there."""
+"""The values that pass between the parts: where a run is, and what was found there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from attrs import Factory, evolve, field, frozen
 from torch import Tensor
 
 from fpdm import batch
+from fpdm.errors import PluginError
 
 
 class Status(enum.IntEnum):
@@ -106,6 +107,39 @@ class Visited:
     moment: Moment
     features: Tensor = field(repr=_brief)
     solution: Solution
+
+
+NOWHERE = Moment()
+"""Of a call that belongs to no run."""
+
+
+@frozen(eq=False)
+class Denoised:
+    """What a denoiser says about one timestep.
+
+    Attributes:
+        sample: the prediction (noise, clean image, v or flow velocity); (B, C, H, W), or
+            (B, 2 C, H, W) where the variance is learned.
+        solution: of the implicit layer; None for an explicit network.
+        features: from which it was solved, (B, ...); likewise.
+    """
+
+    sample: Tensor
+    solution: Solution | None = None
+    features: Tensor | None = None
+
+    def visited(self, moment: Moment = NOWHERE) -> Visited:
+        """What the next timestep may want to know of this one, for its `history`.
+
+        Args:
+            moment: which timestep it was.
+
+        Raises:
+            PluginError: the network gave no solution with features.
+        """
+        if self.solution is None or self.features is None:
+            raise PluginError("There is no solution with features to go on from.")
+        return Visited(moment, self.features, self.solution)
 
 
 def join(first: Solution, second: Solution) -> Solution:

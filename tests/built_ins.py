@@ -3,6 +3,8 @@
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
+from fpdm.plugins import KINDS
+
 PROMISED = {
     "solver": [
         "naive",
@@ -15,6 +17,8 @@ PROMISED = {
     "allocation": ["constant", "increasing", "decreasing", "adaptive"],
     "init": ["features", "reuse", "extrapolate"],
     "gradient": ["sjfb", "jfb", "unrolled", "implicit", "phantom"],
+    "network": ["fpdit", "dit"],
+    "dataset": ["digits", "image-folder", "latents", "fast-dit"],
 }
 """Names that stay, by kind, in the order in which they are listed. There may be more."""
 
@@ -29,10 +33,6 @@ def built_ins() -> dict[str, list[str]]:
     """The names there are, by kind, in the order of our hooks, which are called without a host."""
     hooks = [point.load() for point in own_entry_points()]
     return {
-        kind: [
-            cls.name
-            for module in hooks
-            for cls in getattr(module, f"fpdm_register_{kind}s", list)()
-        ]
+        kind: [cls.name for module in hooks for cls in getattr(module, KINDS[kind].hook, list)()]
         for kind in PROMISED
     }

@@ -6,16 +6,19 @@ A page asks for one with a line such as `<!-- generated: cli -->`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
 from fpdm.cli.app import app
+from fpdm.plugins import KINDS, Component, host
+from fpdm.plugins.options import chosen
+from fpdm.plugins.plain import hints
 from fpdm.runtime.toml import toml
 from fpdm.training import TrainConfig
-from fpdm.training.config import KINDS
+from fpdm.training.config import NAMED
 from fpdm.training.printing import explain
 
 MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.M)
@@ -43,42 +46,62 @@ def _configuration() -> Iterator[str]:
     yield from ("## At the top", *_keys(TrainConfig, without=nested))
     for name in nested:
         yield f"\n## `[{name}]`"
-        if name not in KINDS:
+        if name not in NAMED:
             yield from _keys(type(getattr(default, name)))
             continue
-        key, kinds = KINDS[name]
-        for kind, cls in kinds.items():
-            yield from (f'\n### `{key} = "{kind}"`', *_keys(cls))
+        named = NAMED[name]
+        for found in host().components(named.name):
+            yield from (f'\n### `{named.key} = "{found.name}"`', *_options(found))
 
 
 def _is_table(config: TrainConfig, name: str) -> bool:
-    return attrs.has(type(getattr(config, name)))
+    return name in NAMED or attrs.has(type(getattr(config, name)))
 
 
 def _keys(cls: type, *, without: Collection[str] = ()) -> Iterator[str]:
     said, types = explain(cls), get_type_hints(cls)
     fields = [each for each in attrs.fields(cls) if each.name not in without]
-    if not fields:
+    yield from _table(
+        (each.name, _type(types[each.name]), _default(each), said[each.name]) for each in fields
+    )
+
+
+def _options(found: Component) -> Iterator[str]:
+    """The options of a component, as keys of the table that names it."""
+    said, types = explain(found.cls), hints(found.cls)
+    yield from _table(
+        (
+            each.name,
+            _type(types[each.name]),
+            "to be given" if each.default is each.empty else _written(each.default),
+            said[each.name],
+        )
+        for each in chosen(found.cls, KINDS[found.kind].given)
+    )
+
+
+def _table(rows: Iterable[tuple[str, str, str, str]]) -> Iterator[str]:
+    written = [f"| {' | '.join((f'`{name}`', *rest))} |" for name, *rest in rows]
+    if not written:
         yield "\nNo keys.\n"
         return
-    yield from ("", "| key | type | default | |", "|---|---|---|---|")
-    for each in fields:
-        cells = (f"`{each.name}`", _type(types[each.name]), _default(each), said[each.name])
-        yield f"| {' | '.join(cells)} |"
-    yield ""
+    yield from ("", "| key | type | default | |", "|---|---|---|---|", *written, "")
 
 
 def _type(of: Any) -> str:
-    if get_origin(of) is dict:
+    arms = get_args(of) if get_origin(of) in (Union, UnionType) else (of,)
+    if any(each in [kind.interface for kind in KINDS.values()] for each in arms):
         return "component"
-    stated = get_args(of)[0] if isinstance(of, UnionType) else of  # `int | None` is an int
-    return f"`{stated.__name__}`"
+    return f"`{arms[0].__name__}`"  # `int | None` is an int, and what may be a path a string
 
 
 def _default(of: attrs.Attribute[Any]) -> str:
     if of.default is attrs.NOTHING:
         return "to be given"
-    value = of.default.factory() if isinstance(of.default, attrs.Factory) else of.default
+    return _written(of.default.factory() if isinstance(of.default, attrs.Factory) else of.default)
+
+
+def _written(value: Any) -> str:
     return "" if value is None else f"`{toml(value)}`"
 
 

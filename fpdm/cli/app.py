@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import io
 import os
-import shlex
 import sys
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, UnusedCliTokensError
+from cyclopts import App, Group, Parameter
 
 import fpdm
 from fpdm.cli import console, convert, demo, encode, new_plugin, plugins, sample, train
+from fpdm.cli.ending import ending
 from fpdm.cli.examples import epilogue
-from fpdm.errors import FPDMError
 
 HELP = """Fixed point diffusion models under a budget of block passes.
 
 Begin with `fpdm demo`, then `fpdm sample --classes 3 1 4 --budget 60`.
 """
+
+AS_A_FUNCTION: Any = {
+    "exit_on_error": False,
+    "print_error": False,
+    "result_action": "return_value",
+}
+"""How a command is called so that its errors are ours to tell."""
+
+EVERYWHERE = Group("Every command", sort_key=1)
 
 app = App(
     name="fpdm",
@@ -39,6 +47,23 @@ for command, examples in (
 ):
     app.command(command, help_epilogue=epilogue(examples))
 app.command(plugins.app)
+app.meta.suppress_keyboard_interrupt = False
+
+
+@app.meta.default
+def launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    debug: Annotated[bool, Parameter(negative=(), group=EVERYWHERE)] = False,
+) -> None:
+    """Run a command.
+
+    Args:
+        tokens: the command line.
+        debug: print the whole traceback of an error before its sentence; `FPDM_DEBUG=1` in the
+            environment does the same.
+    """
+    with ending(debug=debug or os.environ.get("FPDM_DEBUG", "0") not in ("", "0")):
+        app(tokens, **AS_A_FUNCTION)
 
 
 def main(tokens: Iterable[str] | None = None) -> None:
@@ -51,28 +76,8 @@ def main(tokens: Iterable[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # where γ cannot be written
-    try:
-        app(
-            tokens,
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
-    except UnusedCliTokensError as error:
-        console.error(f"Unexpected on the command line: {shlex.join(error.unused_tokens or ())}.")
-        sys.exit(2)
-    except (FPDMError, CycloptsError) as error:
-        console.error(" ".join(str(error).split()))
-        sys.exit(2)
-    except BrokenPipeError:  # whoever reads has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:
-        console.error(f"{error.filename or 'file'}: {error.strerror or error}.")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        console.error("interrupted.")
-        sys.exit(130)
+    with ending(debug=False):  # here it is only --debug itself that can be wrong
+        app.meta(tokens, **AS_A_FUNCTION)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:

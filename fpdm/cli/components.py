@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
@@ -22,6 +22,9 @@ def _whole(_: Any, tokens: Sequence[Token]) -> int:
 
 Whole = Annotated[int, Parameter(converter=_whole)]
 """A whole number, and nothing that would have to be rounded to one."""
+
+KindName = Literal["solver", "allocation", "init", "gradient", "network", "dataset"]
+"""A kind of component."""
 
 PIECE = re.compile(
     r"""[bBrRuU]{0,2}(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')  # between quotes

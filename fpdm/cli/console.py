@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
@@ -17,6 +18,8 @@ UNLIMITED = 10_000
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; columns that hold only numbers are aligned to the right.
+
+    The first column, of names, is never broken.
 
     Args:
         title: what stands above it.
@@ -34,7 +37,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     )
     for index, column in enumerate(columns):
         numeric = all(row[index].rstrip("s%").replace(".", "").isdigit() for row in cells)
-        built.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        justify: Literal["right", "left"] = "right" if numeric else "left"
+        built.add_column(column, justify=justify, overflow="fold", no_wrap=not index)
     for row in cells:
         built.add_row(*map(escape, row))
     show(built, width=width())

@@ -20,11 +20,15 @@ from fpdm.cli import console
 from fpdm.cli.listing import home
 from fpdm.cli.notation import PYTHON, TOML, Notation
 from fpdm.cli.options import Option, literal, options
-from fpdm.plugins.components import Component
+from fpdm.plugins.components import KINDS, Component
+from fpdm.plugins.options import parameters
 from fpdm.runtime.toml import toml
 
 SECTION = re.compile(rf"^({'|'.join(each.title for each in DEFAULT_SECTIONS)}):[ \t]*$", re.M)
 """The line that begins a section of a docstring."""
+
+SIZES = {"sample_size": 8, "in_channels": 1, "num_classes": 10}
+"""Of the digits, where an example has to say what the data say."""
 
 WIDTH = 100
 """Characters of a line of running text where no width is given."""
@@ -39,13 +43,18 @@ def print_documentation(found: Component) -> None:
     Args:
         found: the component.
     """
-    width, given = console.width() or WIDTH, options(found.cls)
+    width, given = console.width() or WIDTH, options(found.cls, found.kind)
     heading = Text(f"{found.kind} {found.name}", style="bold")
     text = Markdown(docstring(found.cls))
     console.show(Group(heading, _pairs(_facts(found)), text, ""), width=width)
     if given:
         rows = [
-            (each.name, each.type, literal(each.default), _unmarked(each.description))
+            (
+                each.name,
+                each.type,
+                "to be given" if each.required else literal(each.default),
+                _unmarked(each.description),
+            )
             for each in given
         ]
         console.table("Options", ("option", "type", "default", "meaning"), rows)
@@ -78,6 +87,9 @@ def usage(found: Component, given: tuple[Option, ...]) -> Iterator[tuple[str, st
     Yields:
         A word for the place, and what is written there.
     """
+    if KINDS[found.kind].table:
+        yield from _of_training(found, given)
+        return
     example = [str(option) for option in _first(given, PYTHON)]
     if found.kind == "gradient":
         options = {option.name: option.default for option in _first(given, TOML)}
@@ -90,6 +102,20 @@ def usage(found: Component, given: tuple[Option, ...]) -> Iterator[tuple[str, st
     yield "command", shlex.join(["fpdm", *words])
     arguments = ", ".join([f'"{found.name}"', *example])
     yield "Python", f"fpdm.{found.kind}({arguments})"
+
+
+def _of_training(found: Component, given: tuple[Option, ...]) -> Iterator[tuple[str, str]]:
+    """How a component is written that a table of the configuration names."""
+    kind = KINDS[found.kind]
+    needed = {each.name: "PATH" for each in given if each.required}
+    first = {option.name: option.default for option in _first(given, TOML) if not needed}
+    pairs = {kind.key: found.name, **(needed or first)}
+    words = [word for k, v in pairs.items() for word in ("--set", f"{kind.table}.{k}={toml(v)}")]
+    yield "command", shlex.join(["fpdm", "train", *words])
+    sizes = {name: SIZES[name] for name in kind.given}
+    taken = {name: size for name, size in sizes.items() if name in parameters(found.cls)}
+    arguments = [f"{name}={literal(value)}" for name, value in (taken | (needed or first)).items()]
+    yield "Python", f"fpdm.{found.kind}({', '.join([literal(found.name), *arguments])})"
 
 
 def _first(given: tuple[Option, ...], notation: Notation) -> list[Option]:

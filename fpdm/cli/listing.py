@@ -31,7 +31,7 @@ def print_components(found: Iterable[Component]) -> None:
             each.origin.package,
             each.origin.version,
             "" if each.file is None else short(each.file, each.cls.__module__),
-            " ".join(map(str, options(each.cls))),
+            " ".join(map(str, options(each.cls, each.kind))),
         )
         for each in found
     ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from fpdm.cli import console
+from fpdm.cli.components import KindName
 from fpdm.plugins.scaffold import PluginPackage, write_plugin
 
 EXAMPLES = (
@@ -21,9 +22,7 @@ def new_plugin(
     name: str,
     /,
     *,
-    kind: Annotated[
-        list[Literal["solver", "allocation", "init", "gradient"]] | None, Parameter(negative=())
-    ] = None,
+    kind: Annotated[list[KindName] | None, Parameter(negative=())] = None,
     out: Path | None = None,
 ) -> None:
     """Write a package with a plugin: working code, its tests, and all that is needed to install it.

@@ -12,8 +12,9 @@ from attrs import frozen
 from docstring_parser import DocstringStyle, ParseError, parse
 
 from fpdm.cli.notation import PYTHON
+from fpdm.plugins.components import KINDS
 from fpdm.plugins.failures import one_line, shown
-from fpdm.plugins.options import parameters, values
+from fpdm.plugins.options import chosen, values
 
 MOST = 1_000
 """Entries of a default that JSON still has as a list."""
@@ -26,29 +27,39 @@ class Option:
     Attributes:
         name: as it is given.
         type: as it is annotated; empty if it is not.
-        default: its value if it is not given.
+        default: its value if it is not given; None where it must be.
         description: what the docstring of the class says of it.
+        required: whether it must be given.
     """
 
     name: str
     type: str
     default: Any
     description: str
+    required: bool = False
 
     def __str__(self) -> str:
-        return f"{self.name}={literal(self.default)}"
+        return f"{self.name}={'…' if self.required else literal(self.default)}"
 
 
-def options(cls: type) -> tuple[Option, ...]:
+def options(cls: type, kind: str = "") -> tuple[Option, ...]:
     """The options of a component, in the order of its fields.
 
     Args:
         cls: the class that a plugin registered.
+        kind: of component; empty where nothing but its options is needed to build it.
     """
-    said, given = _descriptions(cls), values(cls())
+    late, given = (KINDS[kind].late, KINDS[kind].given) if kind else (False, ())
+    said, built = _descriptions(cls), {} if late else values(cls())
     return tuple(
-        Option(name, _annotation(parameter), given[name], said.get(name, ""))
-        for name, parameter in parameters(cls).items()
+        Option(
+            each.name,
+            _annotation(each),
+            None if each.default is each.empty else built.get(each.name, each.default),
+            said.get(each.name, ""),
+            required=each.default is each.empty,
+        )
+        for each in chosen(cls, given)
     )
 
 

@@ -6,11 +6,12 @@ import json
 import sys
 import warnings
 from contextlib import redirect_stdout
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from fpdm.cli import listing
+from fpdm.cli.components import KindName
 from fpdm.cli.documentation import print_documentation
 from fpdm.cli.examples import epilogue
 from fpdm.cli.options import options, plain
@@ -56,9 +57,7 @@ def plugins(*, json_: Annotated[bool, Parameter(name=["--json"], negative=())] =
 
 
 @app.command(help_epilogue=epilogue(SHOW_EXAMPLES))
-def show(
-    name: str, /, *, kind: Literal["solver", "allocation", "init", "gradient"] | None = None
-) -> None:
+def show(name: str, /, *, kind: KindName | None = None) -> None:
     """Print the documentation of a component, with its options and how to use it.
 
     Args:
@@ -111,9 +110,10 @@ def _component(found: Component) -> dict[str, Any]:
             option.name: {
                 "type": option.type,
                 "default": plain(option.default),
+                "required": option.required,
                 "description": option.description,
             }
-            for option in options(found.cls)
+            for option in options(found.cls, found.kind)
         },
     }
 

@@ -1,17 +1,25 @@
 """Data sets."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from fpdm.data.dataset import Batch, Dataset, LatentSpace, Shape
-from fpdm.data.digits import digits
-from fpdm.data.encode import encode
-from fpdm.data.encoding import EncodedShard
-from fpdm.data.fast_dit import FastDiT
-from fpdm.data.folder import ImageFolder
-from fpdm.data.labelled import LabelledImages
-from fpdm.data.latents import Latents
+from fpdm.runtime.lazy import lazy
+
+if TYPE_CHECKING:
+    from fpdm.data.encode_folder import encode
+    from fpdm.data.encoding import EncodedShard
+    from fpdm.data.fast_dit import FastDiT
+    from fpdm.data.folder import ImageFolder
+    from fpdm.data.handwritten import Digits, digits
+    from fpdm.data.labelled import LabelledImages
+    from fpdm.data.latents import Latents
 
 __all__ = [
     "Batch",
     "Dataset",
+    "Digits",
     "EncodedShard",
     "FastDiT",
     "ImageFolder",
@@ -22,3 +30,17 @@ __all__ = [
     "digits",
     "encode",
 ]
+
+__getattr__ = lazy(  # what reads files loads when it is first used
+    __name__,
+    {
+        "Digits": "fpdm.data.handwritten",
+        "EncodedShard": "fpdm.data.encoding",
+        "FastDiT": "fpdm.data.fast_dit",
+        "ImageFolder": "fpdm.data.folder",
+        "LabelledImages": "fpdm.data.labelled",
+        "Latents": "fpdm.data.latents",
+        "digits": "fpdm.data.handwritten",
+        "encode": "fpdm.data.encode_folder",
+    },
+)

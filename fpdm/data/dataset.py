@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 from attrs import field, frozen
 from torch import Tensor
@@ -64,7 +65,13 @@ class Dataset(ABC):
     What is drawn for a sample, such as whether it is mirrored, comes from its own seed: a batch is
     the same however it is split, and whichever process or worker reads it. A data set is sent to
     worker processes, so it holds no open file.
+
+    A data set that a plugin registers is built with its options as keywords; one that cannot do
+    without an option, such as a folder, gives it no default.
     """
+
+    name: ClassVar[str]
+    """The name under which the data set is looked up; one that is in no plugin needs none."""
 
     @property
     @abstractmethod

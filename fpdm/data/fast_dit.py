@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -40,6 +40,8 @@ class FastDiT(Dataset):
         InvalidValueError: there are no such folders, a feature has no label or a label no feature;
             or, from `batch` too, a file does not hold what it should. The message names it.
     """
+
+    name: ClassVar[str] = "fast-dit"
 
     def __init__(self, root: str | os.PathLike[str], *, num_classes: int | None = None) -> None:
         if num_classes is not None:

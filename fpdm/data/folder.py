@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from attrs import field, frozen
@@ -51,10 +51,12 @@ class ImageFolder(Dataset):
             folders of classes; from `batch`, a file cannot be read and `strict`, or none can.
     """
 
+    name: ClassVar[str] = "image-folder"
+
     listing: Listing = field(
         alias="root", converter=list_images, repr=lambda listing: repr(str(listing.root))
     )
-    size: int = field(kw_only=True, validator=whole(minimum=1))
+    size: int = field(default=32, kw_only=True, validator=whole(minimum=1))
     channels: int = field(default=3, kw_only=True, validator=_grey_or_colours)
     flip: bool = field(default=True, kw_only=True, validator=flag)
     strict: bool = field(default=False, kw_only=True, validator=flag)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 from torch import Tensor
 
+from fpdm.data.bounds import check_bounds
 from fpdm.data.dataset import Batch, Dataset, Shape
 
 
@@ -33,4 +34,5 @@ class LabelledImages(Dataset):
     def batch(self, indices: Tensor, seeds: Tensor) -> Batch:
         """Take samples; nothing is drawn."""
         del seeds
+        check_bounds("indices", indices, maximum=len(self) - 1)
         return Batch(self.images[indices], self.labels[indices])

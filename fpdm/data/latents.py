@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from itertools import accumulate
+from typing import ClassVar
 
 import torch
 from safetensors import safe_open
@@ -28,7 +29,7 @@ class Latents(Dataset):
     Where the distributions of latents are stored, a sample is drawn from its own.
 
     Args:
-        root: a folder that [`encode`][fpdm.data.encode.encode] wrote.
+        root: a folder that [`encode`][fpdm.data.encode] wrote.
         flip: whether samples are those of the mirrored image with probability ½, as their seeds
             draw; if these are stored.
         verify: whether every shard is compared with its checksum, which reads it once.
@@ -37,6 +38,8 @@ class Latents(Dataset):
         InvalidValueError: the folder, its index or a shard is missing, incomplete or damaged; the
             message says which.
     """
+
+    name: ClassVar[str] = "latents"
 
     def __init__(
         self, root: str | os.PathLike[str], *, flip: bool = True, verify: bool = True

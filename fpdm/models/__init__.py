@@ -7,6 +7,7 @@ from fpdm.models.fpdit import FixedPointBlock, FPDiT
 from fpdm.models.positions import sincos_positions
 from fpdm.models.presets import PRESETS, Preset
 from fpdm.models.published import load_published
+from fpdm.models.saved import SavedNetwork
 from fpdm.models.transformer import Decoder, Encoder, initialise
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "FPDiT",
     "FixedPointBlock",
     "Preset",
+    "SavedNetwork",
     "TimestepEmbedding",
     "initialise",
     "load_published",

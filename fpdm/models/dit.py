@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 from diffusers.configuration_utils import register_to_config
-from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 (diffusers looks here for how to load)
 from torch import Tensor
 
 from fpdm.checks import check_whole
-from fpdm.denoiser import Denoised
 from fpdm.errors import InvalidValueError
 from fpdm.models.conditioning import Embeddings
-from fpdm.models.network import Network
+from fpdm.models.patches import PatchNetwork
 from fpdm.models.transformer import Decoder, Encoder, initialise
-from fpdm.solution import Visited
+from fpdm.solution import Denoised, Visited
 
 
-class DiT(Network):
+class DiT(PatchNetwork):
     """The diffusion transformer. Source: Peebles and Xie, ICCV 2023.
 
     Args:
@@ -46,6 +44,8 @@ class DiT(Network):
         >>> model(x, timestep=500, class_labels=y).sample.shape
         torch.Size([2, 1, 8, 8])
     """
+
+    name: ClassVar[str] = "dit"
 
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(

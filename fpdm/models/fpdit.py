@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from diffusers.configuration_utils import register_to_config
-from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 (diffusers looks here for how to load)
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fpdm import plugins
 from fpdm.checks import check_whole
-from fpdm.denoiser import Denoised, FixedPointDenoiser
+from fpdm.denoiser import FixedPointDenoiser
 from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.layer import ACROSS_TIMESTEPS, FixedPointLayer
 from fpdm.models.block import Block, Modulation
 from fpdm.models.conditioning import Conditioning, Embeddings
-from fpdm.models.network import Network
+from fpdm.models.patches import PatchNetwork
 from fpdm.models.recomputation import Checkpointed
 from fpdm.models.size import Size
 from fpdm.models.transformer import Decoder, Encoder, initialise
 from fpdm.plugins import Spec
+from fpdm.solution import Denoised
 
 
 class FixedPointBlock(Checkpointed):
@@ -96,7 +96,7 @@ class FixedPointBlock(Checkpointed):
         return cast("Tensor", self.narrow(F.gelu(mixed, approximate="tanh")))
 
 
-class FPDiT(Network):
+class FPDiT(PatchNetwork):
     """The fixed-point diffusion transformer. Source: Bai and Melas-Kyriazi, CVPR 2024.
 
     Args:
@@ -135,6 +135,8 @@ class FPDiT(Network):
         >>> out.sample.shape, out.solution.evals
         (torch.Size([2, 1, 8, 8]), 5)
     """
+
+    name: ClassVar[str] = "fpdit"
 
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(

@@ -19,7 +19,7 @@ from fpdm.checks import check_whole
 from fpdm.errors import InvalidValueError
 from fpdm.models.dit import DiT
 from fpdm.models.fpdit import FPDiT
-from fpdm.models.network import Network
+from fpdm.models.patches import PatchNetwork
 from fpdm.models.positions import sincos_positions
 from fpdm.models.presets import PRESETS
 from fpdm.models.weights import listed, read_checkpoint
@@ -63,7 +63,7 @@ def load_published(
     num_heads: int | None = None,
     num_classes: int | None = None,
     condition_pre_post_on_timestep: bool = True,
-) -> Network:
+) -> PatchNetwork:
     """Read a published checkpoint into an [`FPDiT`][fpdm.FPDiT] or a [`DiT`][fpdm.DiT].
 
     Only tensors and plain values are read; a file that holds anything else is refused, and no code

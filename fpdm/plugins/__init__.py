@@ -6,10 +6,12 @@ from fpdm.plugins.failures import Failure
 from fpdm.plugins.lookup import (
     Spec,
     allocation,
+    dataset,
     describe,
     gradient,
     host,
     init,
+    network,
     resolve,
     solver,
 )
@@ -25,10 +27,12 @@ __all__ = [
     "PluginHost",
     "Spec",
     "allocation",
+    "dataset",
     "describe",
     "gradient",
     "host",
     "init",
+    "network",
     "resolve",
     "solver",
 ]

@@ -5,24 +5,45 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-from attrs import frozen
+from attrs import Factory, field, frozen
+from torch import nn
 
-from fpdm.interfaces import AllocationPolicy, FixedPointSolver, GradientEstimator, InitStrategy
+from fpdm.data.dataset import Dataset
+from fpdm.interfaces import (
+    AllocationPolicy,
+    FixedPointSolver,
+    GradientEstimator,
+    InitStrategy,
+    Network,
+)
 
 
 @frozen
 class Kind:
-    """One of the four kinds of component.
+    """One of the kinds of component.
 
     Attributes:
         name: in the singular, `solver`.
         interface: what a component of the kind implements.
         hook: what registers it.
+        base: the class that its classes derive from.
+        late: whether a hook is asked when a component of the kind is first looked up, because what
+            it imports takes long, and is not wanted by everybody.
+        given: arguments that are not its options: who builds it knows them.
+        may_require: whether an option may be without a default.
+        table: of a training's configuration, where it names a component of the kind; else empty.
+        key: of that table, whose value is the name.
     """
 
     name: str
     interface: type
     hook: str
+    base: type = field(default=Factory(lambda kind: kind.interface, takes_self=True))
+    late: bool = False
+    given: tuple[str, ...] = ()
+    may_require: bool = False
+    table: str = ""
+    key: str = ""
 
 
 KINDS = {
@@ -32,6 +53,25 @@ KINDS = {
         Kind("allocation", AllocationPolicy, "fpdm_register_allocations"),
         Kind("init", InitStrategy, "fpdm_register_inits"),
         Kind("gradient", GradientEstimator, "fpdm_register_gradients"),
+        Kind(
+            "network",
+            Network,
+            "fpdm_register_networks",
+            base=nn.Module,
+            late=True,
+            given=("sample_size", "in_channels", "num_classes"),
+            table="model",
+            key="network",
+        ),
+        Kind(
+            "dataset",
+            Dataset,
+            "fpdm_register_datasets",
+            late=True,
+            may_require=True,
+            table="data",
+            key="kind",
+        ),
     )
 }
 HOOKS = tuple(kind.hook for kind in KINDS.values())
@@ -92,7 +132,7 @@ def implements(component: object, interface: type) -> bool:
 
     Args:
         component: anything.
-        interface: one of the four.
+        interface: a class.
     """
     return interface in type(component).__mro__
 

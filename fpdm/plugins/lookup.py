@@ -6,8 +6,15 @@ import threading
 from collections.abc import Mapping
 from typing import Any, cast
 
+from fpdm.data.dataset import Dataset
 from fpdm.errors import InvalidValueError, PluginError
-from fpdm.interfaces import AllocationPolicy, FixedPointSolver, GradientEstimator, InitStrategy
+from fpdm.interfaces import (
+    AllocationPolicy,
+    FixedPointSolver,
+    GradientEstimator,
+    InitStrategy,
+    Network,
+)
 from fpdm.plugins import options
 from fpdm.plugins.components import KINDS, implements
 from fpdm.plugins.registry import PluginHost
@@ -54,7 +61,7 @@ def resolve(kind: str, spec: object) -> Any:
     """Return a component: the object given, or the one that a name or a mapping describes.
 
     Args:
-        kind: `solver`, `allocation`, `init` or `gradient`.
+        kind: of component, such as `solver`.
         spec: a name, a mapping with a name and options, or a component.
 
     Raises:
@@ -65,7 +72,7 @@ def resolve(kind: str, spec: object) -> Any:
         return host().create(kind, spec)
     if isinstance(spec, Mapping) and isinstance(spec.get("name"), str):
         return host().create(kind, spec["name"], **{k: v for k, v in spec.items() if k != "name"})
-    if implements(spec, KINDS[kind].interface):
+    if implements(spec, KINDS[kind].base):
         return spec
     raise InvalidValueError(
         f"{kind}={spec!r}: must be a name, a mapping with a name and options, or a "
@@ -143,3 +150,36 @@ def gradient(name: str, **options: Any) -> GradientEstimator:
         InvalidValueError: an option has a value that is not allowed.
     """
     return cast("GradientEstimator", host().create("gradient", name, **options))
+
+
+def network(name: str, **options: Any) -> Network:
+    """Return a network of the class registered under `name`, with random weights.
+
+    Args:
+        name: as `fpdm plugins` lists it.
+        **options: of the network, and the sizes of its data; those not given keep their defaults.
+
+    Raises:
+        UnknownNameError: no such network, or no such option of it; the message names the nearest.
+        InvalidValueError: an option has a value that is not allowed.
+    """
+    return cast("Network", host().create("network", name, **options))
+
+
+def dataset(name: str, **options: Any) -> Dataset:
+    """Return the data set registered under `name`, opened.
+
+    Args:
+        name: as `fpdm plugins` lists it.
+        **options: of the data set; those not given keep their defaults.
+
+    Raises:
+        UnknownNameError: no such data set, or no such option of it; the message names the nearest.
+        InvalidValueError: an option has a value that is not allowed or is missing, or the data
+            cannot be read.
+
+    Examples:
+        >>> len(dataset("digits"))
+        1797
+    """
+    return cast("Dataset", host().create("dataset", name, **options))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import attrs
@@ -20,6 +20,16 @@ def parameters(cls: type) -> Mapping[str, inspect.Parameter]:
     free = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     found = inspect.signature(cls).parameters
     return {name: each for name, each in found.items() if each.kind not in free}
+
+
+def chosen(cls: type, given: Collection[str] = ()) -> list[inspect.Parameter]:
+    """The options of a class that its user chooses, in their order.
+
+    Args:
+        cls: of a component.
+        given: arguments that who builds it knows.
+    """
+    return [each for name, each in parameters(cls).items() if name not in given]
 
 
 def values(component: object) -> dict[str, Any]:

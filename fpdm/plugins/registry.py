@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import re
+import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import EntryPoint
 from typing import Any, cast
 
-import attrs
 import pluggy
 
 from fpdm import hookspecs
@@ -18,10 +18,8 @@ from fpdm.errors import InvalidValueError, PluginError, PluginWarning, UnknownNa
 from fpdm.plugins.components import HOOKS, KINDS, Component, Kind, Origin, source_file, source_line
 from fpdm.plugins.discovery import GROUP, VARIABLE, Found, installed, ours_first
 from fpdm.plugins.failures import Failure, module_file, shown
-from fpdm.plugins.options import parameters, values
-
-NAME = re.compile(r"[^\W_]+([-_.+]+[^\W_]+)*")
-"""What can be written before a colon on the command line, and needs no quotes there."""
+from fpdm.plugins.fitness import unfit
+from fpdm.plugins.options import parameters
 
 
 class PluginHost:
@@ -32,7 +30,6 @@ class PluginHost:
             that `FPDM_DISABLE_PLUGINS` names; `()` makes an empty host for tests.
 
     Attributes:
-        failures: the plugins, or classes of them, that were refused.
         disabled: the plugins that were left out, and never imported.
     """
 
@@ -40,17 +37,27 @@ class PluginHost:
         self._manager = pluggy.PluginManager(GROUP)
         self._manager.add_hookspecs(hookspecs)
         self._components: dict[tuple[str, str], Component] = {}
-        self.failures: list[Failure] = []
+        self._failures: list[Failure] = []
+        self._loaded: list[tuple[object, Origin]] = []
+        self._asked = {kind.name for kind in KINDS.values() if not kind.late}
+        self._lock = threading.RLock()
         points, self.disabled = installed() if found is None else (ours_first(found), [])
         for each in points:
             self._load(each)
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The plugins, or classes of them, that were refused."""
+        self._ask()
+        return self._failures
 
     def components(self, kind: str | None = None) -> list[Component]:
         """What is registered, in order of kind and registration.
 
         Args:
-            kind: `solver`, `allocation`, `init` or `gradient`; None for all.
+            kind: of component, such as `solver`; None for all.
         """
+        self._ask(kind)
         order = list(KINDS)
         every = sorted(self._components.values(), key=lambda found: order.index(found.kind))
         return [found for found in every if kind in (None, found.kind)]
@@ -59,13 +66,14 @@ class PluginHost:
         """Return the class registered under `name`.
 
         Args:
-            kind: `solver`, `allocation`, `init` or `gradient`.
+            kind: of component, such as `solver`.
             name: of the component.
 
         Raises:
             UnknownNameError: nothing is; the message lists what there is, what failed and why, and
                 what is disabled.
         """
+        self._ask(kind)
         if (kind, name) not in self._components:
             names = [found.name for found in self.components(kind)]
             table = " Options are keys of a table beside the name." if ":" in name else ""
@@ -78,7 +86,7 @@ class PluginHost:
         """Construct the component `name` with its options.
 
         Args:
-            kind: `solver`, `allocation`, `init` or `gradient`.
+            kind: of component, such as `solver`.
             name: of the component.
             **options: of the component; those not given keep their defaults.
 
@@ -115,30 +123,55 @@ class PluginHost:
             PluginError: there is no hook, or one is misspelt, takes arguments or returns no list,
                 or the plugin is registered already. What a hook raises comes through.
         """
-        self._check_new(plugin, origin)
-        self._check_hooks(plugin)
-        try:
-            self._manager.register(plugin, name=_key(origin))
-            offered = [(kind, cls) for kind in KINDS.values() for cls in self._call(plugin, kind)]
-        except BaseException:
-            self._manager.unregister(plugin)
-            raise
-        for kind, cls in offered:
-            self._add(kind, cls, origin)
+        self._register(plugin, origin, KINDS.values())
 
     def absent(self) -> str:
         """Why something that one looks for may not be here, as the tail of a message."""
-        failed = "".join(f" {failure}" for failure in self.failures)
+        failed = "".join(f" {failure}" for failure in self._failures)
         disabled = ", ".join(map(str, self.disabled))
         return f"{failed} Disabled by {VARIABLE}: {disabled}." if disabled else failed
 
     def _load(self, found: Found) -> None:
+        def register() -> None:
+            plugin = found.point.load()
+            self._register(plugin, found.origin, [k for k in KINDS.values() if not k.late])
+            self._loaded.append((plugin, found.origin))
+
+        self._guarded(register, found.origin)
+
+    def _ask(self, kind: str | None = None) -> None:
+        """Ask the plugins for components of late kinds: of one kind, or of all."""
+        with self._lock:
+            late = [each for each in KINDS.values() if each.name not in self._asked]
+            for each in late:
+                if kind in (None, each.name):
+                    self._asked.add(each.name)
+                    for plugin, origin in self._loaded:
+                        self._guarded(partial(self._collect, plugin, origin, [each]), origin)
+
+    def _register(self, plugin: object, origin: Origin, kinds: Iterable[Kind]) -> None:
+        self._check_new(plugin, origin)
+        self._check_hooks(plugin)
         try:
-            self.register(found.point.load(), found.origin)
+            self._manager.register(plugin, name=_key(origin))
+            self._collect(plugin, origin, kinds)
+        except BaseException:
+            self._manager.unregister(plugin)
+            raise
+
+    def _collect(self, plugin: object, origin: Origin, kinds: Iterable[Kind]) -> None:
+        """Add what a plugin offers, once all of it is there."""
+        for kind, cls in [(each, cls) for each in kinds for cls in self._call(plugin, each)]:
+            self._add(kind, cls, origin)
+
+    def _guarded(self, call: Callable[[], None], origin: Origin) -> None:
+        """Call what runs a stranger's code, which may exit or panic, so that the others go on."""
+        try:
+            call()
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # a stranger may exit or panic, and the others go on
-            self._refuse(Failure.of(found.origin, error))
+        except BaseException as error:
+            self._refuse(Failure.of(origin, error))
 
     def _check_new(self, plugin: object, origin: Origin) -> None:
         if (taken := self._manager.get_name(plugin)) is not None:
@@ -176,13 +209,11 @@ class PluginHost:
         return found
 
     def _add(self, kind: Kind, cls: object, origin: Origin) -> None:
-        try:
-            reason = _unfit(kind, cls)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a metaclass, a property or an option of the stranger's
-            self._refuse(Failure.of(origin, error))
-            return
+        # a metaclass, a property or an option of the stranger's may raise
+        self._guarded(lambda: self._add_fit(kind, cls, origin), origin)
+
+    def _add_fit(self, kind: Kind, cls: object, origin: Origin) -> None:
+        reason = unfit(kind, cls)
         if reason is None:
             found = Component(kind.name, cast("Any", cls).name, cast("type", cls), origin)
             taken = self._components.setdefault((kind.name, found.name), found)
@@ -196,7 +227,7 @@ class PluginHost:
         self._refuse(Failure(origin, reason, file, source_line(cls)))
 
     def _refuse(self, failure: Failure) -> None:
-        self.failures.append(failure)
+        self._failures.append(failure)
         with suppress(PluginWarning):  # where warnings are errors, the others still go on
             warnings.warn(str(failure), PluginWarning, stacklevel=2)
 
@@ -213,31 +244,3 @@ def _needed(hook: Any) -> list[str]:
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
-
-
-def _bare_fields(cls: type) -> list[str]:
-    """The fields of a class that attrs has not made into options."""
-    unmade = type(attrs.field())
-    return [name for name, value in vars(cls).items() if isinstance(value, unmade)]
-
-
-def _unfit(kind: Kind, cls: object) -> str | None:
-    """Why a class cannot be a component of this kind; None if it can."""
-    if not (isinstance(cls, type) and kind.interface in cls.__mro__):  # issubclass asks strangers
-        return (
-            f"{kind.hook} returned {shown(cls)}: must be subclasses of {kind.interface.__name__}."
-        )
-    if missing := sorted(getattr(cls, "__abstractmethods__", ())):
-        return f"{cls.__name__} is abstract: it lacks {', '.join(missing)}."
-    name = getattr(cls, "name", None)
-    if not (isinstance(name, str) and name):
-        return f"{cls.__name__} has no name: add `name: ClassVar[str] = ...`."
-    if not NAME.fullmatch(name):
-        return f"the name {name!r} must be letters and digits, with - _ . or + between."
-    if fields := _bare_fields(cls):
-        return f"{cls.__name__} has the fields {', '.join(fields)}: add `@attrs.frozen` above it."
-    if needed := [p.name for p in parameters(cls).values() if p.default is p.empty]:
-        return f"{cls.__name__} must be given {', '.join(needed)}: give every option a default."
-    isinstance(None, cls)  # better that a metaclass raises now
-    values(cls())
-    return None

@@ -19,6 +19,7 @@ from fpdm.runtime.storage import written_folder
 
 TEMPLATES = Path(__file__).parent / "templates" / "plugin"
 PREFIX = "fpdm-"
+WIDTH = 100
 LONGEST = 30
 """Letters of a name with which no line of the templates grows past a hundred."""
 
@@ -100,6 +101,17 @@ class PluginPackage:
             made[f"tests/test_{kind}.py"] = _render(f"test_{kind}.py", of_kind)
         return made
 
+    def _training(self) -> str:
+        """How what a training's configuration names is trained, for the README."""
+        kinds = [KINDS[kind] for kind in self.kinds if KINDS[kind].table]
+        if not kinds:
+            return ""
+        chosen = " ".join(f"--set {kind.table}.{kind.key}={self.name}" for kind in kinds)
+        return (
+            f"\n```sh\nfpdm train {chosen} --set steps=200 --out runs/{self.name}\n"
+            f"fpdm sample --model runs/{self.name}\n```\n"
+        )
+
     def _words(self) -> dict[str, str]:
         """What stands for the placeholders of all files."""
         kinds = [(KINDS[kind], self.class_of(kind)) for kind in sorted(self.kinds)]
@@ -109,7 +121,7 @@ class PluginPackage:
                 {
                     "hook": kind.hook,
                     "interface": kind.interface.__name__,
-                    "kind": kind.name,
+                    "kind": _said(kind.name),
                     "cls": cls,
                 },
             )
@@ -119,17 +131,18 @@ class PluginPackage:
             "name": self.name,
             "distribution": self.distribution,
             "module": self.module,
-            "summary": f"the {_listed(list(self.kinds))} {self.name}",
+            "summary": f"the {_listed([_said(kind) for kind in self.kinds])} {self.name}",
             "imports": "\n".join(
                 f"from {self.module}.{kind.name} import {cls}" for kind, cls in kinds
             ),
             "exported": "\n".join(f'    "{cls}",' for _, cls in kinds),
-            "interfaces": ", ".join(sorted(kind.interface.__name__ for kind, _ in kinds)),
+            "interfaces": _import_line([kind.interface.__name__ for kind, _ in kinds]),
             "hooks": "\n\n".join(hooks).rstrip("\n"),
             "usage": "\n".join(f'{kind} = fpdm.{kind}("{self.name}")' for kind in self.kinds),
+            "trains": self._training(),
             "rows": "\n".join(
-                f"- `src/{self.module}/{kind}.py` is the {kind}, and `tests/test_{kind}.py` holds "
-                f"it to its contract."
+                f"- `src/{self.module}/{kind}.py` is the {_said(kind)}, and `tests/test_{kind}.py` "
+                f"holds it to its contract."
                 for kind in self.kinds
             ),
         }
@@ -202,8 +215,22 @@ def _render(template: str, words: dict[str, str]) -> str:
     return Template(text).substitute(words)
 
 
+def _said(kind: str) -> str:
+    """A kind of component in words."""
+    return {"dataset": "data set"}.get(kind, kind)
+
+
 def _class(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("-"))
+
+
+def _import_line(interfaces: list[str]) -> str:
+    """What `hooks.py` imports of fpdm, as ruff lays it out."""
+    names = [*sorted(interfaces), "hookimpl"]
+    line = f"from fpdm import {', '.join(names)}"
+    if len(line) <= WIDTH:
+        return line
+    return "\n".join(["from fpdm import (", *(f"    {name}," for name in names), ")"])
 
 
 def _listed(words: list[str]) -> str:

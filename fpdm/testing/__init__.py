@@ -5,8 +5,9 @@
     def test_my_solver_keeps_the_contract():
         check_solver(MySolver)
 
-`check_solver`, `check_allocation`, `check_init` and `check_gradient` need hypothesis. Beside them
-are problems with known answers, and in `fpdm.testing.strategies` what draws them.
+`check_solver`, `check_allocation`, `check_init`, `check_gradient`, `check_network` and
+`check_dataset` need hypothesis. Beside them are problems with known answers, and in
+`fpdm.testing.strategies` what draws them.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ from fpdm.testing.problems import Problem, affine, cosine, network
 
 if TYPE_CHECKING:
     from fpdm.testing.allocations import check_allocation
+    from fpdm.testing.datasets import check_dataset
     from fpdm.testing.gradients import check_gradient
     from fpdm.testing.inits import check_init
+    from fpdm.testing.networks import check_network
     from fpdm.testing.solvers import check_solver
 
 __all__ = [
     "Problem",
     "affine",
     "check_allocation",
+    "check_dataset",
     "check_gradient",
     "check_init",
+    "check_network",
     "check_solver",
     "cosine",
     "network",
@@ -37,8 +42,10 @@ _find = lazy(  # what needs hypothesis loads when it is first used
     __name__,
     {
         "check_allocation": "fpdm.testing.allocations",
+        "check_dataset": "fpdm.testing.datasets",
         "check_gradient": "fpdm.testing.gradients",
         "check_init": "fpdm.testing.inits",
+        "check_network": "fpdm.testing.networks",
         "check_solver": "fpdm.testing.solvers",
     },
 )

@@ -8,7 +8,7 @@ from typing import Any, cast
 import attrs
 import torch
 from hypothesis import HealthCheck, Phase, settings
-from torch import Tensor
+from torch import Tensor, nn
 
 from fpdm.solution import Solution
 
@@ -32,13 +32,20 @@ quick = settings(
 """What the laws run with: a few examples of many kinds, whatever the profile of the test run."""
 
 
-def check(component: Any, *, base: type, laws: Sequence[Law]) -> None:
+def check(
+    component: Any,
+    *,
+    base: type,
+    laws: Sequence[Law],
+    build: Callable[[Any], Any] | None = None,
+) -> None:
     """Hold a component to its laws.
 
     Args:
         component: a class that can be built without arguments, or an object.
         base: the interface it must implement.
         laws: what must hold.
+        build: makes of the component what a law is tried on; None is an object of the class.
 
     Raises:
         AssertionError: a law is broken; the message says who, which law, and how.
@@ -51,14 +58,14 @@ def check(component: Any, *, base: type, laws: Sequence[Law]) -> None:
     )
     assert name, f"{cls.__name__} has an empty name."
     for law in laws:
-        built = _build(component)
+        built = (build or _build)(component)
         try:
             law(built)
         except Exception as error:
             stated = " ".join((law.__doc__ or law.__name__).split())
             example = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
             raise AssertionError(
-                f"{built} breaks the law {law.__name__}. {stated}\n{error}{example}"
+                f"{_called(built)} breaks the law {law.__name__}. {stated}\n{error}{example}"
             ) from error
 
 
@@ -135,3 +142,8 @@ def _build(component: Any) -> Any:
         raise AssertionError(
             f"{component.__name__} cannot be built without arguments: {error}"
         ) from error
+
+
+def _called(built: Any) -> str:
+    """A component as messages call it: a network, whose own text is long, by its class."""
+    return type(built).__name__ if isinstance(built, nn.Module) else str(built)

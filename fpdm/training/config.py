@@ -2,207 +2,25 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
-from fpdm import plugins
 from fpdm.checks import choice, flag, real, whole
-from fpdm.data import Dataset
 from fpdm.diffusion import Diffusion
 from fpdm.errors import InvalidValueError, suggest
-from fpdm.layer import ACROSS_TIMESTEPS
+from fpdm.plugins import KINDS, host
+from fpdm.plugins.plain import plain_options
+
+NAMED = {kind.table: kind for kind in KINDS.values() if kind.table}
+"""Tables that are a component of a plugin, which one of their keys names."""
+
+DEFAULTS = {"data": "digits", "model": "fpdit"}
+"""The names where a table has none."""
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 SHARDINGS = ("none", "fsdp")
-
-
-@frozen
-class DataConfig(ABC):
-    """The data set."""
-
-    @abstractmethod
-    def open(self) -> Dataset:
-        """Open it.
-
-        Returns:
-            The data set, which holds no open file.
-
-        Raises:
-            InvalidValueError: it cannot be read; the message names the file.
-        """
-
-
-@frozen
-class DigitsData(DataConfig):
-    """`kind = "digits"`: handwritten digits of 8 × 8 pixels, from scikit-learn."""
-
-    def open(self) -> Dataset:
-        """Open the data set.
-
-        Raises:
-            MissingDependencyError: scikit-learn is not installed.
-        """
-        from fpdm.data import digits
-
-        return digits()
-
-
-@frozen
-class ImageFolderData(DataConfig):
-    """`kind = "image-folder"`: `root/class/*.png`, or `root/*.png` without classes.
-
-    Args:
-        root: the folder.
-        size: height and width to which images are cropped and resized.
-        channels: 3 for colour, 1 for grey.
-        flip: mirror images at random.
-        strict: stop at a file that cannot be read, instead of passing over it.
-
-    Raises:
-        InvalidValueError: a value is not allowed.
-    """
-
-    root: str
-    size: int = field(default=32, validator=whole(minimum=1))
-    channels: int = field(default=3, validator=whole(minimum=1, maximum=3))
-    flip: bool = field(default=True, validator=flag)
-    strict: bool = field(default=False, validator=flag)
-
-    def open(self) -> Dataset:
-        """Open the data set."""
-        from fpdm.data import ImageFolder
-
-        return ImageFolder(
-            self.root, size=self.size, channels=self.channels, flip=self.flip, strict=self.strict
-        )
-
-
-@frozen
-class LatentsData(DataConfig):
-    """`kind = "latents"`: what `fpdm encode` wrote.
-
-    Args:
-        root: the folder.
-        flip: take the latents of mirrored images at random, where they were stored.
-        verify: compare the checksums of all shards before training.
-
-    Raises:
-        InvalidValueError: a value is not allowed.
-    """
-
-    root: str
-    flip: bool = field(default=True, validator=flag)
-    verify: bool = field(default=True, validator=flag)
-
-    def open(self) -> Dataset:
-        """Open the data set."""
-        from fpdm.data import Latents
-
-        return Latents(self.root, flip=self.flip, verify=self.verify)
-
-
-@frozen
-class FastDiTData(DataConfig):
-    """`kind = "fast-dit"`: features of fast-DiT, `*_features/*.npy` beside `*_labels/*.npy`.
-
-    Args:
-        root: the folder that holds both.
-        num_classes: one more than the largest label if not given.
-
-    Raises:
-        InvalidValueError: a value is not allowed.
-    """
-
-    root: str
-    num_classes: int | None = field(default=None, validator=validators.optional(whole(minimum=1)))
-
-    def open(self) -> Dataset:
-        """Open the data set."""
-        from fpdm.data import FastDiT
-
-        return FastDiT(self.root, num_classes=self.num_classes)
-
-
-@frozen
-class ModelConfig:
-    """Size and kind of the network; see [`FPDiT`][fpdm.FPDiT] and [`DiT`][fpdm.DiT].
-
-    Image size, channels and classes are those of the data.
-
-    Args:
-        patch_size: side of a patch; divides the size of the data.
-        hidden_size: width; a multiple of 4 and of `num_heads`.
-        num_heads: attention heads.
-        mlp_ratio: hidden width of a block's MLP, relative to the width.
-        learn_sigma: learn the variance too, by the hybrid loss; not with flow matching.
-
-    Raises:
-        InvalidValueError: a value is not allowed.
-    """
-
-    patch_size: int = field(default=2, validator=whole(minimum=1))
-    hidden_size: int = field(default=96, validator=whole(minimum=4))
-    num_heads: int = field(default=4, validator=whole(minimum=1))
-    mlp_ratio: float = field(default=4.0, validator=real(above=0))
-    learn_sigma: bool = field(default=False, validator=flag)
-
-
-def _solver(spec: Any) -> dict[str, Any]:
-    return plugins.describe(plugins.resolve("solver", spec))
-
-
-def _init(spec: Any) -> dict[str, Any]:
-    return plugins.describe(plugins.resolve("init", spec))
-
-
-def _gradient(spec: Any) -> dict[str, Any]:
-    return plugins.describe(plugins.resolve("gradient", spec))
-
-
-@frozen
-class FPDiTConfig(ModelConfig):
-    """`network = "fpdit"`; a component is a name, or a table with a name and options.
-
-    Args:
-        pre_depth: explicit blocks before the fixed-point layer.
-        post_depth: explicit blocks after it.
-        condition_pre_post_on_timestep: whether the explicit layers see the timestep.
-        solver: what iterates in sampling.
-        init: where solves start in sampling; in training, from the features.
-        gradient: how training differentiates.
-        evals: iterations at a timestep where sampling does not say.
-        training_solver: what iterates in training.
-
-    Raises:
-        InvalidValueError: a value or an option of a component is not allowed.
-        UnknownNameError: no component has such a name.
-    """
-
-    pre_depth: int = field(default=1, validator=whole(minimum=0))
-    post_depth: int = field(default=1, validator=whole(minimum=0))
-    condition_pre_post_on_timestep: bool = field(default=True, validator=flag)
-    solver: dict[str, Any] = field(default=ACROSS_TIMESTEPS, converter=_solver)
-    init: dict[str, Any] = field(default="features", converter=_init)
-    gradient: dict[str, Any] = field(default="sjfb", converter=_gradient)
-    evals: int = field(default=12, validator=whole(minimum=1))
-    training_solver: dict[str, Any] = field(default="naive", converter=_solver)
-
-
-@frozen
-class DiTConfig(ModelConfig):
-    """`network = "dit"`.
-
-    Args:
-        depth: blocks.
-
-    Raises:
-        InvalidValueError: a value is not allowed.
-    """
-
-    depth: int = field(default=12, validator=whole(minimum=1))
 
 
 @frozen
@@ -324,6 +142,45 @@ class TrackingConfig:
     samples_budget: int = field(default=120, validator=whole(minimum=1))
 
 
+SMALL = {"network": "fpdit", "hidden_size": 96, "num_heads": 4}
+"""The network where none is named."""
+
+
+def as_table(table: str, given: Any) -> Any:
+    """A table that names a component may be given by the name alone.
+
+    Args:
+        table: its name.
+        given: what stands in its place; what is no name comes back as it is.
+    """
+    return {NAMED[table].key: given} if table in NAMED and isinstance(given, str) else given
+
+
+def _data(given: Any) -> dict[str, Any]:
+    return _named("data", given)
+
+
+def _model(given: Any) -> dict[str, Any]:
+    return _named("model", given)
+
+
+def _named(table: str, given: Any) -> dict[str, Any]:
+    """A table that names a component of a plugin, with all of its options."""
+    named = NAMED[table]
+    fields = as_table(table, given)
+    if not isinstance(fields, Mapping):
+        raise InvalidValueError(
+            f"{table}: {given!r}: must be a table, or the name of a {named.name}."
+        )
+    name = fields.get(named.key, DEFAULTS[table])
+    options = {key: value for key, value in fields.items() if key != named.key}
+    names = [found.name for found in host().components(named.name)]
+    if name not in names:
+        nearest = f"{suggest(str(name), names)}{host().absent()}"
+        raise InvalidValueError(f"{table}: {named.key}={name!r}: {nearest}")
+    return {named.key: name, **plain_options(named.name, name, options, where=table)}
+
+
 @frozen
 class TrainConfig:
     """All of a training: the same configuration on the same machine gives the same weights.
@@ -335,8 +192,9 @@ class TrainConfig:
         class_dropout: share of labels dropped, for classifier-free guidance.
         ema_decay: how long the average of the weights remembers, with which samples are drawn.
         ema_warmup: begin the average with a short memory that grows to `ema_decay`.
-        data: what is learned from.
-        model: the network.
+        data: what is learned from: the `kind` of a data set with its options, or the kind alone.
+        model: the `network` with its options, or its name alone. Image size, channels and classes
+            are those of the data. The default is small, for the digits.
         diffusion: how images are noised, and what the network predicts.
         optimizer: how the weights are changed.
         engine: how the work is done.
@@ -354,8 +212,8 @@ class TrainConfig:
     class_dropout: float = field(default=0.1, validator=real(minimum=0, maximum=1))
     ema_decay: float = field(default=0.9999, validator=real(minimum=0, maximum=1))
     ema_warmup: bool = field(default=False, validator=flag)
-    data: DataConfig = field(factory=DigitsData)
-    model: ModelConfig = field(factory=FPDiTConfig)
+    data: dict[str, Any] = field(default="digits", converter=_data)
+    model: dict[str, Any] = field(default=SMALL, converter=_model)
     diffusion: Diffusion = field(factory=Diffusion)
     optimizer: OptimizerConfig = field(factory=OptimizerConfig)
     engine: EngineConfig = field(factory=EngineConfig)
@@ -364,7 +222,7 @@ class TrainConfig:
     tracking: TrackingConfig = field(factory=TrackingConfig)
 
     def __attrs_post_init__(self) -> None:
-        if self.model.learn_sigma and self.diffusion.prediction == "flow":
+        if self.model.get("learn_sigma") and self.diffusion.prediction == "flow":
             raise InvalidValueError(
                 "model.learn_sigma=true: flow matching has no variance to learn; leave it out."
             )
@@ -373,17 +231,3 @@ class TrainConfig:
                 f"batch_size={self.batch_size} cannot be cut into engine.gradient_accumulation="
                 f"{self.engine.gradient_accumulation} equal parts; use a multiple of it."
             )
-
-
-DATA: dict[str, type[DataConfig]] = {
-    "digits": DigitsData,
-    "image-folder": ImageFolderData,
-    "latents": LatentsData,
-    "fast-dit": FastDiTData,
-}
-NETWORKS: dict[str, type[ModelConfig]] = {"fpdit": FPDiTConfig, "dit": DiTConfig}
-KINDS: dict[str, tuple[str, Mapping[str, type]]] = {
-    "data": ("kind", DATA),
-    "model": ("network", NETWORKS),
-}
-"""Tables of several kinds: the key that says which, and the class of each."""

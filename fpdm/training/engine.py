@@ -14,8 +14,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
 from fpdm.errors import InvalidValueError
-from fpdm.models.block import Block
-from fpdm.models.network import Network
+from fpdm.models import SavedNetwork
 from fpdm.runtime.processes import processes
 from fpdm.training.config import EngineConfig, TrainConfig
 
@@ -70,7 +69,7 @@ def start_engine(config: TrainConfig) -> Accelerator:
     return accelerator
 
 
-def prepare(accelerator: Accelerator, network: Network, config: EngineConfig) -> nn.Module:
+def prepare(accelerator: Accelerator, network: SavedNetwork, config: EngineConfig) -> nn.Module:
     """Put a network on its device, ready to be trained by all processes together.
 
     Args:
@@ -82,21 +81,26 @@ def prepare(accelerator: Accelerator, network: Network, config: EngineConfig) ->
         The network as it is to be called.
     """
     if config.gradient_checkpointing:
+        if not network._supports_gradient_checkpointing:
+            raise InvalidValueError(
+                f"engine.gradient_checkpointing=true: a {type(network).__name__} cannot; leave it "
+                f"out."
+            )
         network.enable_gradient_checkpointing()
     if config.compile:
-        for module in network.modules():
-            if type(module).__name__ in network._no_split_modules:
-                module.compile()
+        for module in _named(network, "_no_split_modules"):
+            module.compile()
     if config.sharding == "fsdp":
-        return spread(cast("Network", network.to(accelerator.device)))
+        return spread(cast("SavedNetwork", network.to(accelerator.device)))
     return accelerator.prepare_model(network)
 
 
-def spread(network: Network) -> nn.Module:
+def spread(network: SavedNetwork) -> nn.Module:
     """Spread the weights over the processes (FSDP2).
 
     A block is gathered when it runs. The block that is iterated stays so until its last iteration.
-    A modulation is computed apart from its block, and is gathered apart.
+    A modulation is computed apart from its block, and is gathered apart. A network names the
+    classes of its blocks in `_repeated_blocks`, as models of diffusers do.
 
     Args:
         network: on its device.
@@ -105,12 +109,19 @@ def spread(network: Network) -> nn.Module:
         The network, its weights spread.
     """
     layer = getattr(network, "layer", None)
-    iterated = None if layer is None else layer.block.block
-    for block in [module for module in network.modules() if isinstance(module, Block)]:
-        released = block is not iterated
-        fully_shard(block.modulation, reshard_after_forward=released)
+    iterated = set() if layer is None else set(layer.modules())
+    for block in _named(network, "_repeated_blocks"):
+        released = block not in iterated
+        if isinstance(modulation := getattr(block, "modulation", None), nn.Module):
+            fully_shard(modulation, reshard_after_forward=released)
         fully_shard(block, reshard_after_forward=released)
     return cast("nn.Module", fully_shard(network))
+
+
+def _named(network: SavedNetwork, attribute: str) -> list[nn.Module]:
+    """The modules whose classes a network names in an attribute."""
+    names = getattr(network, attribute, None) or ()
+    return [module for module in network.modules() if type(module).__name__ in names]
 
 
 def synchronised(accelerator: Accelerator, network: nn.Module, *, last: bool) -> Any:

@@ -7,18 +7,18 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-import attrs
 import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
-from fpdm.data import Dataset, Shape
-from fpdm.denoiser import Denoised
-from fpdm.models import DiT, FPDiT
-from fpdm.models.network import Network
+from fpdm.data import Dataset
+from fpdm.errors import InvalidValueError
+from fpdm.models import SavedNetwork
 from fpdm.pipeline import FPDMPipeline
+from fpdm.solution import Denoised
 from fpdm.training.batches import Share, Shares
-from fpdm.training.config import FPDiTConfig, OptimizerConfig, TrainConfig
+from fpdm.training.building import build_network, open_data
+from fpdm.training.config import OptimizerConfig, TrainConfig
 from fpdm.training.engine import prepare, start_engine, synchronised, whole
 from fpdm.training.guards import Guards
 from fpdm.training.progress import Progress
@@ -50,7 +50,7 @@ class Training:
 
     def __init__(self, config: TrainConfig, *, data: Dataset | None = None) -> None:
         self.config = config
-        self.data = config.data.open() if data is None else data
+        self.data = open_data(config.data) if data is None else data
         self.accelerator = start_engine(config)
         self.network = prepare(self.accelerator, self._untrained(), config.engine)
         self.optimizer = self.accelerator.prepare_optimizer(
@@ -77,9 +77,9 @@ class Training:
         """Files that could not be read so far, by this process."""
 
     @property
-    def bare(self) -> Network:
+    def bare(self) -> SavedNetwork:
         """The network, without what lets processes train it together."""
-        return cast("Network", self.accelerator.unwrap_model(self.network))
+        return cast("SavedNetwork", self.accelerator.unwrap_model(self.network))
 
     def __iter__(self) -> Iterator[Progress]:
         """Train, yielding each step.
@@ -144,7 +144,7 @@ class Training:
         diffusion = self.config.diffusion
         noised = diffusion.noise(part.clean, part.noise, part.timestep)
         call: dict[str, Any] = {}
-        if isinstance(self.config.model, FPDiTConfig):  # the counts are the same in all processes
+        if hasattr(self.bare, "layer"):  # the counts are the same in all processes
             call["generator"] = generator(self.config.seed, self.step, "counts")
         with self.accelerator.autocast():
             out = self.network(noised.x, timestep=part.timestep, class_labels=part.labels, **call)
@@ -176,41 +176,23 @@ class Training:
         weights = self.averaged()
         network = self._untrained()
         network.load_state_dict(weights)
-        learned = self.config.model.learn_sigma
+        learned = bool(network.config.get("learn_sigma"))
         scheduler = self.config.diffusion.scheduler(
             "ddpm" if learned else None, learned_variance=learned
         )
         names = {str(number): name for number, name in self.data.shape.class_names.items()}
-        return FPDMPipeline(
-            cast("FPDiT | DiT", network.eval()), scheduler, vae=self.vae, id2label=names or None
-        )
+        return FPDMPipeline(network.eval(), scheduler, vae=self.vae, id2label=names or None)
 
-    def _untrained(self) -> Network:
+    def _untrained(self) -> SavedNetwork:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            return build_network(self.config, self.data.shape)
-
-
-def build_network(config: TrainConfig, shape: Shape) -> Network:
-    """Build the untrained network that a configuration describes for data of a shape.
-
-    Args:
-        config: of the training.
-        shape: sizes, channels and classes of the data.
-
-    Returns:
-        An [`FPDiT`][fpdm.FPDiT] or a [`DiT`][fpdm.DiT] with random weights.
-
-    Raises:
-        InvalidValueError: sizes do not fit together.
-    """
-    cls = FPDiT if isinstance(config.model, FPDiTConfig) else DiT
-    return cls(
-        sample_size=shape.size,
-        in_channels=shape.channels,
-        num_classes=shape.num_classes,
-        **attrs.asdict(config.model),
-    )
+            network = build_network(self.config.model, self.data.shape)
+        if network.null_class is None and self.config.class_dropout:
+            raise InvalidValueError(
+                f"class_dropout={self.config.class_dropout:g}: the network has no class that "
+                f"stands for none; use 0."
+            )
+        return network
 
 
 def learning_rate_curve(config: OptimizerConfig, steps: int) -> Callable[[int], float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import attrs
 from docstring_parser import parse
 
+from fpdm.plugins import Kind, host
 from fpdm.runtime.toml import toml
-from fpdm.training.config import KINDS, TrainConfig
+from fpdm.training.config import NAMED, TrainConfig
 from fpdm.training.reading import unstructure_config
 
 WIDTH = 88
+LINK = re.compile(r"\[([^]]+)\]\[[^]]*\]")
 
 
 def print_config(config: TrainConfig) -> str:
@@ -31,25 +34,29 @@ def print_config(config: TrainConfig) -> str:
         ['# Optimizer steps, from the first to the last.', 'steps = 2500']
     """
     tree = unstructure_config(config)
-    tables = [key for key in tree if attrs.has(type(getattr(config, key)))]
-    lines = list(_lines(tree, TrainConfig, without=tables))
+    tables = [key for key in tree if key in NAMED or attrs.has(type(getattr(config, key)))]
+    said = explain(TrainConfig)
+    lines = list(_lines({key: tree[key] for key in tree if key not in tables}, said))
     for table in tables:
-        cls = type(getattr(config, table))
         lines += ["", f"[{table}]"]
-        if table in KINDS:
-            key, kinds = KINDS[table]
-            lines += [f"# One of {', '.join(kinds)}.", f"{key} = {toml(tree[table][key])}"]
-        lines += _lines(tree[table], cls, without=[KINDS[table][0]] if table in KINDS else [])
+        if table in NAMED:
+            lines += _named(NAMED[table], tree[table])
+        else:
+            lines += _lines(tree[table], explain(type(getattr(config, table))))
     return "\n".join(lines) + "\n"
 
 
-def _lines(tree: Mapping[str, Any], cls: type, *, without: list[str]) -> Iterator[str]:
-    said = explain(cls)
+def _named(named: Kind, table: Mapping[str, Any]) -> Iterator[str]:
+    names = [found.name for found in host().components(named.name)]
+    yield f"# One of {', '.join(names)}."
+    said = {named.key: "", **explain(host().get(named.name, table[named.key]))}
+    yield from _lines(table, said)
+
+
+def _lines(tree: Mapping[str, Any], said: Mapping[str, str]) -> Iterator[str]:
     for key, value in tree.items():
-        if key in without:
-            continue
-        if key in said:
-            yield from textwrap.wrap(said[key], WIDTH, initial_indent="# ", subsequent_indent="# ")
+        if text := said.get(key):
+            yield from textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
         yield f"# {key} =" if value is None else f"{key} = {toml(value)}"
 
 
@@ -57,7 +64,7 @@ def explain(cls: type) -> dict[str, str]:
     """What the docstring of a class, and of those it derives from, says of each argument.
 
     Args:
-        cls: a class of the configuration.
+        cls: a class of the configuration, or of a component.
 
     Returns:
         A sentence by the name of the argument.
@@ -65,6 +72,6 @@ def explain(cls: type) -> dict[str, str]:
     said: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         for argument in parse(base.__doc__ or "").params:
-            text = " ".join((argument.description or "").split())
+            text = LINK.sub(r"\1", " ".join((argument.description or "").split()))
             said[argument.arg_name] = text[:1].upper() + text[1:]
     return said

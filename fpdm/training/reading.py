@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from operator import eq
 from pathlib import Path
@@ -13,8 +14,10 @@ import cattrs
 from cattrs.errors import ForbiddenExtraKeysError
 
 from fpdm.errors import FPDMError, InvalidValueError, UnknownNameError, suggest
+from fpdm.plugins import host
+from fpdm.plugins.options import parameters
 from fpdm.runtime.toml import read_toml, read_toml_value
-from fpdm.training.config import KINDS, DataConfig, ModelConfig, TrainConfig
+from fpdm.training.config import NAMED, TrainConfig, as_table
 
 CONFIGS = Path(__file__).parent / "configs"
 LARGEST = 2**20
@@ -91,11 +94,7 @@ def unstructure_config(config: TrainConfig) -> dict[str, Any]:
     Returns:
         Tables by name.
     """
-    tree = attrs.asdict(config)
-    for table, (key, kinds) in KINDS.items():
-        names = {cls: name for name, cls in kinds.items()}
-        tree[table] = {key: names[type(getattr(config, table))], **tree[table]}
-    return tree
+    return attrs.asdict(config)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -154,39 +153,19 @@ def _set(tree: dict[str, Any], text: str) -> None:
     tree[name] = _as_table(name, value) if not tables else value
 
 
-def _change_kind(tree: dict[str, Any], table: str, key: str, kind: Any) -> None:
-    """Where another kind of a table is asked for, leave out what only the old one has."""
-    named, kinds = KINDS.get(table, ("", {}))
-    old = tree.get(table)
-    if key != named or not isinstance(old, dict) or not isinstance(kind, str) or kind not in kinds:
+def _change_kind(tree: dict[str, Any], table: str, key: str, name: Any) -> None:
+    """Where a table is to name another component, leave out what only the old one has."""
+    named, old = NAMED.get(table), tree.get(table)
+    if named is None or key != named.key or not isinstance(old, dict):
         return
-    known = {field.name for field in attrs.fields(kinds[kind])}
-    tree[table] = {name: value for name, value in old.items() if name in known}
+    with suppress(UnknownNameError):  # of which more is said where it is looked up
+        known = parameters(host().get(named.name, str(name)))
+        tree[table] = {option: value for option, value in old.items() if option in known}
 
 
 def _as_table(key: str, value: Any) -> Any:
-    """A table of several kinds may be given by the name of its kind alone."""
-    if key in KINDS and isinstance(value, str):
-        return {KINDS[key][0]: value}
-    return dict(value) if isinstance(value, Mapping) else value
-
-
-def _structure_kind(table: str) -> Any:
-    """A structure hook for a table of which there are several kinds."""
-    key, kinds = KINDS[table]
-    default = next(iter(kinds))
-
-    def structure(tree: Any, _: type) -> Any:
-        tree = _as_table(table, tree)
-        if not isinstance(tree, Mapping):
-            raise InvalidValueError(f"{tree!r}: must be a table.")
-        fields = dict(tree)
-        kind = fields.pop(key, default)
-        if not isinstance(kind, str) or kind not in kinds:
-            raise InvalidValueError(f"{key}={kind!r}: {suggest(str(kind), kinds)}")
-        return _CONVERTER.structure(fields, kinds[kind])
-
-    return structure
+    fields = as_table(key, value)
+    return dict(fields) if isinstance(fields, Mapping) else fields
 
 
 def _explain(error: BaseException, _: type | None) -> str:
@@ -260,14 +239,10 @@ def _make_converter() -> cattrs.Converter:
         dict[str, Any]: lambda spec, _: spec,
         list[str]: _structure_strings,
         int | None: _structure_optional_whole,
-        DataConfig: _structure_kind("data"),
-        ModelConfig: _structure_kind("model"),
     }
     for kind, hook in hooks.items():
         converter.register_structure_hook_func(partial(eq, kind), hook)
-    converter.register_structure_hook_factory(
-        lambda cls: attrs.has(cls) and cls not in (DataConfig, ModelConfig), _table
-    )
+    converter.register_structure_hook_factory(attrs.has, _table)
     return converter
 
 

@@ -31,7 +31,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from fpdm.errors import InvalidValueError
 from fpdm.training.checkpoints import read_json
 from fpdm.training.loop import Training
-from fpdm.training.reading import flatten, unstructure_config
+from fpdm.training.reading import flatten, structure_config, unstructure_config
 
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 MODEL, OPTIMIZER, RANDOM = "model.safetensors", "optimizer.safetensors", "random.safetensors"
@@ -154,7 +154,7 @@ def refuse_another(
         InvalidValueError: it is of another; the message says in what they differ.
     """
     now = flatten(unstructure_config(training.config))
-    then = flatten(state.get("config", {}))
+    then = flatten(_with_defaults(state.get("config", {})))
     free = [*FREE, *(["steps"] if training.config.optimizer.final_learning_rate == 1 else [])]
     differing = [
         f"{key} ({_said(then, key)} there, {_said(now, key)} here)"
@@ -171,6 +171,14 @@ def refuse_another(
         raise InvalidValueError(
             f"{folder} is of other data: {state.get('data')} there, {found} here."
         )
+
+
+def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
+    """A saved configuration, with the defaults of options that there were not yet."""
+    try:
+        return unstructure_config(structure_config(config))
+    except InvalidValueError:  # of a component that is not installed, or damaged
+        return config
 
 
 def _said(flat: Mapping[str, Any], key: str) -> str:

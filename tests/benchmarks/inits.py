@@ -2,7 +2,7 @@
 
     python tests/benchmarks/inits.py [quality] [residuals]
 
-Each part is written to `docs/tables/inits-PART.md`; without a part, all are. About 20 minutes on
+Each part is written to `docs/tables/inits-PART.md`; without a part, all are. About 30 minutes on
 one core.
 """
 
@@ -24,6 +24,9 @@ INITS = {
     "extrapolate, 0.25": {"name": "extrapolate", "step": 0.25},
     "extrapolate, 0.5": {"name": "extrapolate", "step": 0.5},
     "extrapolate, 1.0": {"name": "extrapolate", "step": 1.0},
+    "extrapolate, 0.25, log-SNR": {"name": "extrapolate", "step": 0.25, "by": "log-snr"},
+    "extrapolate, 0.5, log-SNR": {"name": "extrapolate", "step": 0.5, "by": "log-snr"},
+    "extrapolate, 1.0, log-SNR": {"name": "extrapolate", "step": 1.0, "by": "log-snr"},
 }
 SOLVERS = {
     "naive": {"name": "naive"},

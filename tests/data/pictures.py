@@ -97,3 +97,8 @@ def refused(make) -> str:
     assert said == " ".join(said.split())
     assert said.endswith(".")
     return said
+
+
+def cut(path: Path, share: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])

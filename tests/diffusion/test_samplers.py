@@ -18,7 +18,6 @@ from diffusers import (
 from torch import Tensor
 
 import fpdm
-from fpdm.denoiser import Denoised
 from fpdm.diffusion import Diffusion
 from fpdm.diffusion.samplers import (
     DIFFUSION,
@@ -29,6 +28,7 @@ from fpdm.diffusion.samplers import (
     switch,
 )
 from fpdm.errors import FPDMError, InvalidValueError
+from fpdm.solution import Denoised
 from tests.diffusion.noising import ALPHAS, terminal
 from tests.places import DOCS
 

@@ -19,14 +19,14 @@ import pytest
 
 from fpdm.cli.app import app
 from fpdm.errors import PluginWarning
-from fpdm.plugins import host
+from fpdm.plugins import KINDS, host
 from tests.docs.documented import Documented, modules, public
 from tests.docs.raising import named
 
 NOUNS = ("Return ", "The ", "A ", "An ", "Whether ", "How ", "What ", "Which ", "Where ", "Why ")
 """How a first line begins that says by itself what is returned."""
 
-KIT = [f"fpdm.testing.{kind}s" for kind in ("solver", "allocation", "init", "gradient")]
+KIT = [f"fpdm.testing.{kind}s" for kind in KINDS]
 
 DIMENSIONS = r"\((?:\d+ ?)?(?:[A-Z]|[a-z_]+|\d+|…),[^()]*\)|\(\)"
 SHAPE = re.compile(rf"{DIMENSIONS}|\b(?:shapes?|shaped|rank|scalar)\b|\blike `\w+`")

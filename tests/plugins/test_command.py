@@ -7,7 +7,6 @@ import shlex
 import warnings
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import SimpleNamespace
 from typing import ClassVar
 
 import attrs
@@ -26,6 +25,7 @@ from fpdm.iteration import IterativeSolver
 from fpdm.plugins import KINDS, Origin, PluginHost, host
 from tests.built_ins import built_ins, own_entry_points
 from tests.commands import run
+from tests.plugins.hosts import plugin
 
 COUNT = sum(map(len, built_ins().values()))
 
@@ -65,7 +65,7 @@ def test_a_line_for_each_component_has_all_there_is_to_say(monkeypatch, capsys):
         (line,) = [line for line in lines if line[:2] == [found.kind, found.name]]
         assert line[2:5] == [found.cls.__name__, found.origin.package, found.origin.version]
         assert line[5] == found.cls.__module__.replace(".", "/") + ".py"
-        assert line[6:] == " ".join(map(str, options(found.cls))).split()
+        assert line[6:] == " ".join(map(str, options(found.cls, found.kind))).split()
     assert not any(line.endswith(" ") for line in printed.splitlines())
     assert "Failed" not in printed
     assert "Disabled" not in printed
@@ -84,7 +84,8 @@ def test_no_name_is_broken_and_no_line_too_long(columns, terminal, monkeypatch, 
     for found in host().components():
         assert {found.kind, found.name, found.cls.__name__} <= set(words)
         assert found.cls.__module__.replace(".", "/") + ".py" in words
-        assert set(" ".join(map(str, options(found.cls))).split()) <= set(words)
+        told = " ".join(map(str, options(found.cls, found.kind))).replace(",", " ")
+        assert set(told.split()) <= set(words)
 
 
 @pytest.mark.parametrize("columns", [80, 160])
@@ -99,7 +100,7 @@ def test_what_failed_and_what_is_disabled_have_tables(columns, monkeypatch, caps
         assert words in " ".join(failed.split())
     assert "gradients" in disabled.split()
     assert "fpdm_gradients.hooks" in disabled.split()
-    assert "sjfb" not in printed
+    assert "gradient sjfb" not in " ".join(printed.split())
 
 
 def test_json_has_it_all_and_nothing_else(capsys):
@@ -120,10 +121,18 @@ def test_json_has_it_all_and_nothing_else(capsys):
             "version": fpdm.__version__,
             "file": said["file"],
         }
-        assert described.keys() == inspect.signature(found.cls).parameters.keys()
+        parameters, kind = inspect.signature(found.cls).parameters, KINDS[found.kind]
+        assert described.keys() == parameters.keys() - set(kind.given)
         assert all(option["description"] for option in described.values())
-        built = found.cls(**{name: option["default"] for name, option in described.items()})
-        assert built == found.cls()
+        required = {name for name, option in described.items() if option["required"]}
+        assert required == {
+            n for n in described if parameters[n].default is inspect.Parameter.empty
+        }
+        defaults = {name: option["default"] for name, option in described.items()}
+        if kind.late:
+            assert all(defaults[n] == parameters[n].default for n in defaults.keys() - required)
+        else:
+            assert found.cls(**defaults) == found.cls()
 
 
 @pytest.mark.usefixtures("crowded")
@@ -187,20 +196,30 @@ def test_show_prints_the_documentation(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_component_can_be_shown(kind, capsys):
+def test_every_component_can_be_shown(kind, capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     for found in host().components(kind):
         code, printed, _ = run(capsys, "plugins", "show", found.name, "--kind", kind)
         assert code == 0
         assert printed.startswith(f"{kind} {found.name}\n")
-        for option in options(found.cls):
-            assert re.search(
-                rf"^ {option.name} .*{re.escape(literal(option.default))}", printed, re.M
-            )
+        for option in options(found.cls, found.kind):
+            default = "to be given" if option.required else literal(option.default)
+            assert re.search(rf"^ {option.name} .*{re.escape(default)}", printed, re.M)
+
+
+def test_what_show_says_of_a_training_is_true(capsys):
+    for found in [each for each in host().components() if KINDS[each.kind].table]:
+        written = dict(usage(found, options(found.cls, found.kind)))
+        code, config, _ = run(capsys, *shlex.split(written["command"])[1:], "--print-config")
+        assert code == 0
+        assert f'{KINDS[found.kind].key} = "{found.name}"' in config
+        if "PATH" not in written["Python"]:
+            assert type(eval(written["Python"], {"fpdm": fpdm})) is found.cls
 
 
 def test_what_show_says_of_the_use_is_true(capsys):
-    for found in host().components():
-        written = dict(usage(found, options(found.cls)))
+    for found in [each for each in host().components() if not KINDS[each.kind].table]:
+        written = dict(usage(found, options(found.cls, found.kind)))
         assert eval(written["Python"], {"fpdm": fpdm}) == found.cls()
         tokens = shlex.split(written["command"])
         if found.kind == "gradient":
@@ -293,10 +312,6 @@ class Even(WeightedAllocation):
 
     def weights(self, steps):
         return [1] * steps
-
-
-def plugin(**hooks) -> SimpleNamespace:
-    return SimpleNamespace(**{name: fpdm.hookimpl(hook) for name, hook in hooks.items()})
 
 
 def test_options_of_every_sort_are_told():

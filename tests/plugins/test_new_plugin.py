@@ -1,9 +1,11 @@
 """`fpdm new-plugin` writes a package that works at once, or nothing."""
 
+import json
 import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from fpdm.plugins.components import KINDS
 from tests.commands import run
@@ -69,6 +71,46 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path, monkeypatch, caps
     assert code == 2
     assert "already exists" in said
     assert list(kept.parent.iterdir()) == [kept]
+
+
+def test_a_network_and_a_data_set_of_ones_own_train_and_are_drawn_from(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    environment = Environment.make(tmp_path / "venv")
+    run(capsys, "new-plugin", "discs", "--kind", "network", "--kind", "dataset")
+    environment.install(tmp_path / "fpdm-discs")
+    settings = ["model.network=discs", "model.width=8", "data.kind=discs", "data.size=8"]
+    settings += ["steps=3", "batch_size=4", "tracking.samples=4", "checkpoints.every=2"]
+    chosen = [word for setting in settings for word in ("--set", setting)]
+
+    wrong = environment.run("-m", "fpdm", "train", *chosen, "--set", "model.depth=3", cwd=tmp_path)
+    assert wrong.code == 2
+    assert "model: there is no 'depth'" in wrong.error
+    trained = environment.run("-m", "fpdm", "train", *chosen, "--out", "runs/discs", cwd=tmp_path)
+    assert trained.code == 0, trained.output
+    made = tmp_path / "runs" / "discs"
+    assert json.loads((made / "model" / "config.json").read_text())["width"] == 8
+    plain = json.loads((made / "training.json").read_text())
+    assert plain["data"] == {"kind": "discs", "size": 8, "count": 1000}
+    assert plain["model"] == {"network": "discs", "width": 8}
+
+    resumed = environment.run(
+        *("-m", "fpdm", "train", *chosen, "--out", "runs/discs", "--resume"), cwd=tmp_path
+    )
+    assert "going on from step 3" in resumed.error
+    drawn = environment.run(
+        *("-m", "fpdm", "sample", "--model", "runs/discs", "--classes", "small", "large"),
+        *("--budget", "12", "--solver", "anderson:memory=2", "--guidance-scale", "2"),
+        cwd=tmp_path,
+    )
+    assert drawn.code == 0, drawn.output
+    with Image.open(tmp_path / "samples.png") as picture:
+        assert picture.size > (50, 50)
+    kit = "import fpdm; from fpdm.testing import check_network as n, check_dataset as d; "
+    kit += "from fpdm_discs import DiscsNetwork, DiscsDataset; n(DiscsNetwork); d(DiscsDataset)"
+    checked = environment.run("-c", kit, cwd=tmp_path)
+    assert checked.code == 0, checked.output
 
 
 def test_packages_of_every_kind_pass_their_own_tests_and_ours(tmp_path, monkeypatch, capsys):

@@ -19,10 +19,11 @@ from fpdm.errors import FPDMError, InvalidValueError, PluginError, PluginWarning
 from fpdm.iteration import IterativeSolver
 from fpdm.plugins import Origin, PluginHost, describe, host, lookup, resolve
 from tests.built_ins import PROMISED, built_ins, own_entry_points
-from tests.plugins.environments import Environment, wheel
-from tests.plugins.strangers import INSTALLED, STRANGERS, Stranger, offers
+from tests.plugins.hosts import names, plugin
+from tests.plugins.strangers import STRANGERS
 
 BUILT_INS = built_ins()
+ENTRY_POINTS = sorted(f"{kind}s" for kind in BUILT_INS)
 
 
 @attrs.frozen
@@ -34,14 +35,6 @@ class Halfway(IterativeSolver):
 
     def advance(self, z, image, state):
         return (z + image) / 2, state
-
-
-def plugin(**hooks) -> SimpleNamespace:
-    return SimpleNamespace(**{name: fpdm.hookimpl(hook) for name, hook in hooks.items()})
-
-
-def names(loaded: PluginHost, kind: str) -> list[str]:
-    return [found.name for found in loaded.components(kind)]
 
 
 @pytest.mark.parametrize("kind", BUILT_INS)
@@ -56,7 +49,7 @@ def test_the_built_ins_are_installed_with_package_and_version(kind):
     assert host().failures == []
 
 
-@pytest.mark.parametrize("gone", ["solvers", "allocations", "inits", "gradients"])
+@pytest.mark.parametrize("gone", ENTRY_POINTS)
 def test_without_its_entry_point_exactly_that_plugin_is_gone(gone):
     kind = gone.removesuffix("s")
     left = PluginHost([point for point in own_entry_points() if point.name != gone])
@@ -263,8 +256,8 @@ def test_a_plain_function_without_the_marker_is_no_hook():
         ("gradients", ["gradients"]),
         (" inits , ,gradients,", ["gradients", "inits"]),
         ("gradients,gradients", ["gradients"]),
-        ("fpdm", ["allocations", "gradients", "inits", "solvers"]),
-        ("FPDM,solvers", ["allocations", "gradients", "inits", "solvers"]),
+        ("fpdm", ENTRY_POINTS),
+        ("FPDM,solvers", ENTRY_POINTS),
         (" , ", []),
     ],
 )
@@ -284,7 +277,7 @@ def test_what_is_disabled_is_never_imported(monkeypatch):
     monkeypatch.setattr(EntryPoint, "load", lambda at: loaded.append(at.name) or real(at))
     monkeypatch.setenv("FPDM_DISABLE_PLUGINS", "inits,solvers")
     PluginHost()
-    assert sorted(loaded) == ["allocations", "gradients"]
+    assert sorted(loaded) == sorted({*ENTRY_POINTS} - {"inits", "solvers"})
 
 
 def test_a_look_up_says_what_is_disabled(monkeypatch):
@@ -299,7 +292,7 @@ def test_to_disable_what_there_is_not_is_a_warning(monkeypatch):
     monkeypatch.setenv("FPDM_DISABLE_PLUGINS", "gradient")
     with pytest.warns(PluginWarning, match="named 'gradient'. Did you mean 'gradients'") as caught:
         left = PluginHost()
-    for name in ("allocations", "gradients", "inits", "solvers", "fpdm"):
+    for name in (*ENTRY_POINTS, "fpdm"):
         assert name in str(caught[0].message)
     assert left.disabled == []
     assert {kind: names(left, kind) for kind in BUILT_INS} == BUILT_INS
@@ -326,7 +319,8 @@ def test_a_bad_option_is_an_error_of_ours_and_a_value_error():
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(k, n) for k, names in BUILT_INS.items() for n in names]
+    ("kind", "name"),
+    [(k, n) for k, names in BUILT_INS.items() if not plugins.KINDS[k].late for n in names],
 )
 def test_describe_and_resolve_are_inverse(kind, name):
     component = getattr(fpdm, kind)(name)
@@ -340,180 +334,3 @@ def test_the_installed_plugins_are_loaded_once_and_without_a_warning():
         warnings.simplefilter("error")
         assert host() is host()
     assert plugins.KINDS.keys() == BUILT_INS.keys()
-
-
-def stranger_registers(tmp_path, monkeypatch, module: str, source: str) -> PluginHost:
-    """A host with the plugin of a stranger, a module that an entry point names."""
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / f"{module}.py").write_text(source, encoding="utf-8")
-    return PluginHost([EntryPoint("stranger", module, "fpdm"), *own_entry_points()])
-
-
-def test_fpdm_register_solvers(tmp_path, monkeypatch):
-    source = """
-from fpdm import hookimpl
-from fpdm.iteration import IterativeSolver
-
-class Mine(IterativeSolver):
-    name = "mine"
-
-    def start(self, z0):
-        return None
-
-    def advance(self, z, image, state):
-        return image, state
-
-@hookimpl
-def fpdm_register_solvers():
-    return [Mine]
-"""
-    loaded = stranger_registers(tmp_path, monkeypatch, "stranger_solver", source)
-    assert names(loaded, "solver") == [*BUILT_INS["solver"], "mine"]
-    found = loaded.create("solver", "mine").solve(torch.cos, torch.zeros(2), evals=50)
-    assert found.value.tolist() == pytest.approx([0.739085] * 2, abs=1e-5)
-
-
-def test_fpdm_register_allocations(tmp_path, monkeypatch):
-    source = """
-from fpdm import hookimpl
-from fpdm.allocator import WeightedAllocation
-
-class Mine(WeightedAllocation):
-    name = "mine"
-
-    def weights(self, steps):
-        return [0] * (steps - 1) + [1]
-
-@hookimpl
-def fpdm_register_allocations():
-    return [Mine]
-"""
-    loaded = stranger_registers(tmp_path, monkeypatch, "stranger_allocation", source)
-    assert names(loaded, "allocation") == [*BUILT_INS["allocation"], "mine"]
-    assert loaded.create("allocation", "mine").plan(budget=9, steps=3) == (1, 1, 7)
-
-
-def test_fpdm_register_inits(tmp_path, monkeypatch):
-    source = """
-from fpdm import InitStrategy, hookimpl
-
-class Mine(InitStrategy):
-    name = "mine"
-
-    def initial(self, features, history, moment):
-        return features * 0
-
-@hookimpl
-def fpdm_register_inits():
-    return [Mine]
-"""
-    loaded = stranger_registers(tmp_path, monkeypatch, "stranger_init", source)
-    assert names(loaded, "init") == [*BUILT_INS["init"], "mine"]
-    assert loaded.create("init", "mine").initial(torch.ones(2, 3), [], fpdm.Moment()).sum() == 0
-
-
-def test_fpdm_register_gradients(tmp_path, monkeypatch):
-    source = """
-from fpdm import GradientEstimator, hookimpl
-
-class Mine(GradientEstimator):
-    name = "mine"
-
-    def solve(self, f, z0, solver, generator=None):
-        return solver.solve(f, z0, evals=3)
-
-@hookimpl
-def fpdm_register_gradients():
-    return [Mine]
-"""
-    loaded = stranger_registers(tmp_path, monkeypatch, "stranger_gradient", source)
-    assert names(loaded, "gradient") == [*BUILT_INS["gradient"], "mine"]
-    start = torch.ones(1, requires_grad=True)
-    found = loaded.create("gradient", "mine").solve(torch.cos, start, fpdm.solver("naive"))
-    assert found.value.requires_grad
-
-
-def test_every_hook_has_a_test_of_its_own():
-    hooks = {name for name in vars(fpdm.hookspecs) if name.startswith("fpdm_register")}
-    assert hooks == {kind.hook for kind in plugins.KINDS.values()}
-    assert hooks == {
-        name.removeprefix("test_") for name in globals() if name.startswith("test_fpdm")
-    }
-
-
-@pytest.fixture(scope="module")
-def crowded(tmp_path_factory) -> Environment:
-    """An environment with all the broken plugins at once, and three good ones among them."""
-    folder = tmp_path_factory.mktemp("crowded")
-    made, wheels = Environment.make(folder / "environment"), folder / "wheels"
-    wheels.mkdir()
-    twins = [
-        Stranger(f"twin-{n}", offers(f"class Mine(Halfway):\n    name = 'twin-{n}'"), "")
-        for n in (1, 2)
-    ]
-    twin_wheels = [
-        wheel(wheels, t.name, {f"{t.module}.py": t.source}, points={"twin": t.module})
-        for t in twins
-    ]
-    rival = Stranger("very-late", offers("class Mine(Halfway):\n    name = 'twin-1'"), "")
-    made.install(*[each.wheel(wheels) for each in [*STRANGERS, *INSTALLED, rival]], *twin_wheels)
-    return made
-
-
-def test_broken_distributions_leave_the_others_alone(crowded):
-    told = crowded.plugins()
-    ours = [found for found in told["components"] if found["package"] == "fpdm"]
-    found = {kind: [each["name"] for each in ours if each["kind"] == kind] for kind in BUILT_INS}
-    assert found == BUILT_INS
-    failures = {failure["package"]: failure for failure in told["failures"]}
-    for stranger in [*STRANGERS, *INSTALLED]:
-        failure = failures[stranger.name]
-        assert stranger.reason in failure["reason"]
-        assert (failure["plugin"], failure["version"]) == (stranger.name, "1.0")
-        assert failure["value"] == stranger.value
-        if stranger.line:
-            assert failure["file"] == str(crowded.packages / f"{stranger.module}.py")
-            assert failure["line"] == stranger.number
-    assert failures.keys() - {each.name for each in [*STRANGERS, *INSTALLED]} == {"very-late"}
-    assert (
-        "'twin-1' is already registered by plugin 'twin' of twin-1"
-        in failures["very-late"]["reason"]
-    )
-    twins = [found for found in told["components"] if found["plugin"] == "twin"]
-    assert {(each["name"], each["package"]) for each in twins} == {
-        (f"twin-{n}", f"twin-{n}") for n in (1, 2)
-    }
-
-
-def test_the_library_works_beside_broken_distributions(crowded):
-    code = """
-import warnings
-import fpdm
-with warnings.catch_warnings(record=True) as told:
-    warnings.simplefilter("always")
-    solver = fpdm.solver("anderson", memory=3)
-for spec in ("naive", {"name": "naive"}):
-    assert fpdm.plugins.resolve("solver", spec) == fpdm.solver("naive")
-assert fpdm.plugins.resolve("solver", solver) is solver
-print(len(told), solver.solve(lambda z: z / 2, fpdm.batch.torch.ones(1), evals=8).evals)
-"""
-    done = crowded.run("-c", code)
-    assert done.code == 0, done.error
-    assert done.output.split() == [str(len([*STRANGERS, *INSTALLED]) + 1), "8"]
-
-
-@pytest.mark.parametrize("strictness", ["error", "ignore"])
-def test_the_crowd_breaks_nothing_whatever_becomes_of_warnings(crowded, strictness):
-    code = "import fpdm; print(fpdm.solver('naive').name, len(fpdm.plugins.host().failures))"
-    done = crowded.run("-W", strictness, "-c", code)
-    assert (done.code, done.error) == (0, "")
-    assert done.output.split() == ["naive", str(len([*STRANGERS, *INSTALLED]) + 1)]
-
-
-def test_what_is_disabled_in_a_crowd_is_neither_loaded_nor_warned_of(crowded):
-    variable = ",".join(each.name for each in [*STRANGERS, *INSTALLED]) + ",twin,Very_Late"
-    told = crowded.plugins(FPDM_DISABLE_PLUGINS=variable)
-    assert told["failures"] == []
-    crowd = {each.name for each in [*STRANGERS, *INSTALLED]} | {"very-late", "twin-1", "twin-2"}
-    assert crowd.isdisjoint(found["package"] for found in told["components"])
-    assert len(told["disabled"]) == len([*STRANGERS, *INSTALLED]) + 3

@@ -39,3 +39,13 @@ def draw(pipe, labels=(0, 1, 2), **options):
 
 def images(pipe, labels=(0, 1, 2), **options) -> torch.Tensor:
     return draw(pipe, labels, **options).images
+
+
+def parts() -> fpdm.FPDMPipeline:
+    model = tiny(in_channels=4, solver="broyden", init="reuse", learn_sigma=True)
+    return pipeline(
+        model,
+        Diffusion("epsilon").scheduler("ddpm", learned_variance=True),
+        vae=tiny_vae(),
+        id2label=NAMES,
+    )

@@ -1,12 +1,23 @@
 """Every component that comes with the package keeps the contract of its kind, by the public kit."""
 
-import pytest
+import inspect
 
+import pytest
+from torch import nn
+
+from fpdm.data import Dataset
 from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.plugins import host
-from fpdm.testing import check_allocation, check_gradient, check_init, check_solver
-from tests.testing import broken
+from fpdm.testing import (
+    check_allocation,
+    check_dataset,
+    check_gradient,
+    check_init,
+    check_network,
+    check_solver,
+)
+from tests.testing.broken import allocations, datasets, gradients, inits, networks, solvers
 
 OPTIONS = {  # beyond the defaults
     "naive": [{"damping": 0.7}],
@@ -56,42 +67,106 @@ def test_gradients(gradient):
     check_gradient(gradient)
 
 
+@pytest.mark.parametrize("network", [found.cls for found in host().components("network")])
+@pytest.mark.parametrize("options", [{}, {"learn_sigma": True}, {"has_null_class": False}])
+def test_networks(network, options):
+    sizes = {"sample_size": 4, "in_channels": 2, "num_classes": 3}
+    check_network(network(**sizes, hidden_size=16, num_heads=2, **options))
+
+
+def test_datasets_that_need_no_files():
+    without = [
+        found.cls
+        for found in host().components("dataset")
+        if not inspect.signature(found.cls).parameters
+    ]
+    assert without
+    for cls in without:
+        check_dataset(cls)
+
+
 def test_what_is_broken_below_keeps_every_law_before():
-    check_solver(broken.Plain)
-    check_gradient(broken.Estimator)
+    check_solver(solvers.Plain)
+    check_gradient(gradients.Estimator)
+    check_network(networks.Whole)
+    check_dataset(datasets.Whole)
 
 
 @pytest.mark.parametrize(
     ("cls", "law"),
     [
-        (broken.Overspends, "exactly the evaluations granted"),
-        (broken.Mixes, "find the fixed point|alone equals"),
-        (broken.Spreads, "The residual stated is inf"),
-        (broken.Narrows, "memory format"),
-        (broken.Overwrites, "written to"),
-        (broken.Waits, "waits for the device"),
-        (broken.Detaches, "finite differences"),
-        (broken.Swallows, "option that there is not"),
-        (broken.Diverges, "find the fixed point"),
-        (broken.Ignores, "Negative evaluations"),
-        (broken.Flatters, "evaluation that was made"),
-        (broken.Magnifies, "evaluation that was made"),
-        (broken.Claims, "out of reach"),
-        (broken.Forgets, "carried"),
-        (broken.Graphs, "carried"),
-        (broken.Halves, "torch.float16"),
-        (broken.Patches, "inf or NaN"),
-        (broken.Runs, "of 101"),
-        (broken.Deaf, "With a tolerance each sample"),
-        (broken.Coarse, "With a tolerance each sample"),
-        (broken.Crowds, "alone equals|for .6,|find the fixed point"),
-        (broken.Stops, "for .6, 70"),
-        (broken.Seeds, "was seeded or used"),
-        (broken.Hoards, "though carry is False"),
-        (broken.Tires, "finite differences"),
-        (broken.Starts, "finite differences"),
-        (broken.Widens, "f was asked of|With a tolerance"),
-        (broken.Namely, "is no Solution"),
+        (networks.Free, "pre_passes=1.0 is no int"),
+        (networks.Nought, "null_class=0, of 3"),
+        (networks.Bare, "Tensor is no Denoised"),
+        (networks.Widens, r"became \(3, 6, 8, 8\), not \(3, 2, 8, 8\)"),
+        (networks.Blurs, "alone equals the sample in its batch"),
+        (networks.Deaf, "timestep makes no difference"),
+        (networks.Featureless, "There are no features"),
+        (networks.Sticks, "evaluations, not 1|made 3 evaluations"),
+        (networks.Forgetful, "A history changes nothing"),
+        (networks.Remembers, "gives another prediction|equals the sample|is the same"),
+        (networks.Draws, "was seeded or used"),
+        (networks.Idle, r"idle\.weight gets no gradient"),
+        (networks.Loses, "predicts something else"),
+        (networks.Demands, "cannot be built with sample_size=8"),
+        (networks.Unsaved, "derive it from fpdm.models.SavedNetwork"),
+    ],
+)
+def test_a_network_that_breaks_a_law_is_told_which(cls, law):
+    with pytest.raises(AssertionError, match=law):
+        check_network(cls)
+
+
+@pytest.mark.parametrize(
+    ("cls", "law"),
+    [
+        (datasets.Empty, "There is no sample"),
+        (datasets.Names, r"Names of the classes \[2\], of 2"),
+        (datasets.Bright, r"must be in \[-1, 1\]"),
+        (datasets.Doubles, "Images are torch.float64"),
+        (datasets.Counts, "are not from 0 to 1"),
+        (datasets.Centres, "differ in another batch"),
+        (datasets.Rolls, "was seeded or used"),
+        (datasets.Holds, "cannot be sent to a worker"),
+        (datasets.Wraps, "Sample 10 of 10 was not refused"),
+    ],
+)
+def test_a_data_set_that_breaks_a_law_is_told_which(cls, law):
+    with pytest.raises(AssertionError, match=law):
+        check_dataset(cls)
+
+
+@pytest.mark.parametrize(
+    ("cls", "law"),
+    [
+        (solvers.Overspends, "exactly the evaluations granted"),
+        (solvers.Mixes, "find the fixed point|alone equals"),
+        (solvers.Spreads, "The residual stated is inf"),
+        (solvers.Narrows, "memory format"),
+        (solvers.Overwrites, "written to"),
+        (solvers.Waits, "waits for the device"),
+        (solvers.Detaches, "finite differences"),
+        (solvers.Swallows, "option that there is not"),
+        (solvers.Diverges, "find the fixed point"),
+        (solvers.Ignores, "Negative evaluations"),
+        (solvers.Flatters, "evaluation that was made"),
+        (solvers.Magnifies, "evaluation that was made"),
+        (solvers.Claims, "out of reach"),
+        (solvers.Forgets, "carried"),
+        (solvers.Graphs, "carried"),
+        (solvers.Halves, "torch.float16"),
+        (solvers.Patches, "inf or NaN"),
+        (solvers.Runs, "of 101"),
+        (solvers.Deaf, "With a tolerance each sample"),
+        (solvers.Coarse, "With a tolerance each sample"),
+        (solvers.Crowds, "alone equals|for .6,|find the fixed point"),
+        (solvers.Stops, "for .6, 70"),
+        (solvers.Seeds, "was seeded or used"),
+        (solvers.Hoards, "though carry is False"),
+        (solvers.Tires, "finite differences"),
+        (solvers.Starts, "finite differences"),
+        (solvers.Widens, "f was asked of|With a tolerance"),
+        (solvers.Namely, "is no Solution"),
     ],
 )
 def test_a_solver_that_breaks_a_law_is_told_which(cls, law):
@@ -102,11 +177,11 @@ def test_a_solver_that_breaks_a_law_is_told_which(cls, law):
 @pytest.mark.parametrize(
     ("cls", "law"),
     [
-        (broken.Remembers, "keeps nothing"),
-        (broken.Falls, "is a number|spent exactly"),
-        (broken.Replans, "what a run is granted"),
-        (broken.Insists, "keeps nothing"),
-        (broken.Erases, "was overwritten"),
+        (allocations.Remembers, "keeps nothing"),
+        (allocations.Falls, "is a number|spent exactly"),
+        (allocations.Replans, "what a run is granted"),
+        (allocations.Insists, "keeps nothing"),
+        (allocations.Erases, "was overwritten"),
     ],
 )
 def test_an_allocation_that_breaks_a_law_is_told_which(cls, law):
@@ -117,14 +192,14 @@ def test_an_allocation_that_breaks_a_law_is_told_which(cls, law):
 @pytest.mark.parametrize(
     ("cls", "law"),
     [
-        (broken.Far, "further back"),
-        (broken.Doubles, "typed like the features"),
-        (broken.Scribbles, "left as they are"),
-        (broken.Averages, "that sample alone"),
-        (broken.Guesses, "nothing is drawn"),
-        (broken.Erodes, "left as they are"),
-        (broken.Blends, "that sample alone"),
-        (broken.Coarsens, "torch.float16 became torch.float32"),
+        (inits.Far, "further back"),
+        (inits.Doubles, "typed like the features"),
+        (inits.Scribbles, "left as they are"),
+        (inits.Averages, "that sample alone"),
+        (inits.Guesses, "nothing is drawn"),
+        (inits.Erodes, "left as they are"),
+        (inits.Blends, "that sample alone"),
+        (inits.Coarsens, "torch.float16 became torch.float32"),
     ],
 )
 def test_an_init_that_breaks_a_law_is_told_which(cls, law):
@@ -135,19 +210,19 @@ def test_an_init_that_breaks_a_law_is_told_which(cls, law):
 @pytest.mark.parametrize(
     ("cls", "law"),
     [
-        (broken.Miscounts, "evaluations stated"),
-        (broken.Cuts, "gets a gradient"),
-        (broken.Rolls, "was seeded or used"),
-        (broken.Alternates, "same generator"),
-        (broken.Flips, "right sign and size"),
-        (broken.Shrinks, "no farther from the fixed point"),
-        (broken.Explodes, "right sign and size"),
-        (broken.Evens, "that sample alone"),
-        (broken.Flattens, "became"),
-        (broken.Needs, "without a generator"),
-        (broken.Doubts, "became torch.float64"),
-        (broken.Lies, "99 stated"),
-        (broken.Enables, "no_grad"),
+        (gradients.Miscounts, "evaluations stated"),
+        (gradients.Cuts, "gets a gradient"),
+        (gradients.Rolls, "was seeded or used"),
+        (gradients.Alternates, "same generator"),
+        (gradients.Flips, "right sign and size"),
+        (gradients.Shrinks, "no farther from the fixed point"),
+        (gradients.Explodes, "right sign and size"),
+        (gradients.Evens, "that sample alone"),
+        (gradients.Flattens, "became"),
+        (gradients.Needs, "without a generator"),
+        (gradients.Doubts, "became torch.float64"),
+        (gradients.Lies, "99 stated"),
+        (gradients.Enables, "no_grad"),
     ],
 )
 def test_an_estimator_that_breaks_a_law_is_told_which(cls, law):
@@ -157,7 +232,7 @@ def test_an_estimator_that_breaks_a_law_is_told_which(cls, law):
 
 def test_a_law_that_there_is_not_cannot_be_left_out():
     with pytest.raises(InvalidValueError, match="no law that may be left out is named waits"):
-        check_solver(broken.Plain, without=["waits"])
+        check_solver(solvers.Plain, without=["waits"])
 
 
 def test_what_is_no_component_is_told_so():
@@ -166,14 +241,16 @@ def test_what_is_no_component_is_told_so():
         (check_allocation, AllocationPolicy),
         (check_init, InitStrategy),
         (check_gradient, GradientEstimator),
+        (check_network, nn.Module),
+        (check_dataset, Dataset),
     ):
         with pytest.raises(AssertionError, match=f"is no {base.__name__}"):
             check(int)
 
-    class Nameless(broken.Plain):
+    class Nameless(solvers.Plain):
         name = None
 
-    class Demanding(broken.Plain):
+    class Demanding(solvers.Plain):
         def __init__(self, needed):
             pass
 

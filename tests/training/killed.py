@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from fpdm.training import Run, TrainConfig, Training
-from fpdm.training.config import CheckpointsConfig, FPDiTConfig, TrackingConfig
+from fpdm.training.config import CheckpointsConfig, TrackingConfig
 
 CONFIG = TrainConfig(
     steps=40,
     batch_size=8,
-    model=FPDiTConfig(patch_size=4, hidden_size=8, num_heads=2),
+    model={"network": "fpdit", "patch_size": 4, "hidden_size": 8, "num_heads": 2},
     checkpoints=CheckpointsConfig(every=2, keep=2),
     tracking=TrackingConfig(every=1, samples_every=0),
 )

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from fpdm.training import TrainConfig, Training
 from fpdm.training.batches import Shares
-from fpdm.training.config import EngineConfig, FPDiTConfig
+from fpdm.training.config import EngineConfig
 from fpdm.training.engine import whole
 
 
@@ -33,7 +33,7 @@ def main(file: str, sharding: str) -> None:
     torch.set_num_threads(1)
     config = TrainConfig(
         batch_size=12,
-        model=FPDiTConfig(patch_size=4, hidden_size=16, num_heads=2),
+        model={"network": "fpdit", "patch_size": 4, "hidden_size": 16, "num_heads": 2},
         engine=EngineConfig(sharding=sharding),
     )
     training = Lively(config)

@@ -3,9 +3,14 @@
 import attrs
 
 from fpdm.training import TrainConfig, Training
-from fpdm.training.config import FPDiTConfig
 
-TINY = FPDiTConfig(patch_size=4, hidden_size=8, num_heads=2, gradient={"name": "jfb", "no_grad": 2})
+TINY = {
+    "network": "fpdit",
+    "patch_size": 4,
+    "hidden_size": 8,
+    "num_heads": 2,
+    "gradient": {"name": "jfb", "no_grad": 2},
+}
 
 
 def config(**changes) -> TrainConfig:

@@ -8,7 +8,6 @@ import pytest
 import torch
 import torch.utils.checkpoint
 from torch._dynamo.testing import CompileCounter
-from toys import tiny
 
 import fpdm
 from fpdm import AllocationPolicy, FixedPointSolver, GradientEstimator, InitStrategy
@@ -17,6 +16,7 @@ from fpdm.errors import BudgetError, InvalidValueError, PluginError
 from fpdm.iteration import IterativeSolver
 from fpdm.plugins import Origin, PluginHost, lookup
 from fpdm.plugins.blame import ask
+from tests.toys import tiny
 
 ERRORS = [(ZeroDivisionError, "division by zero"), (TypeError, "no"), (RuntimeError, "a\nb")]
 LEFT_ALONE = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 
 from fpdm.data.labelled import LabelledImages
@@ -29,3 +31,17 @@ def digits() -> LabelledImages:
     raw = load_digits()
     images = torch.from_numpy(raw.images).float()[:, None] / 8 - 1  # grey levels 0 … 16
     return LabelledImages(images, torch.from_numpy(raw.target).long(), num_classes=10)
+
+
+class Digits(LabelledImages):
+    """1797 handwritten digits of 8 × 8 pixels in 10 classes; see [`digits`][fpdm.data.digits].
+
+    Raises:
+        MissingDependencyError: scikit-learn, which brings them, is not installed.
+    """
+
+    name: ClassVar[str] = "digits"
+
+    def __init__(self) -> None:
+        read = digits()
+        super().__init__(read.images, read.labels, read.num_classes)

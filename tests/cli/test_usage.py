@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import attrs
 import pytest
-from commands import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from fpdm.cli.documentation import usage
 from fpdm.cli.options import options
 from fpdm.plugins import Origin, PluginHost, lookup, resolve
 from fpdm.training.reading import override
+from tests.commands import run
 
 INTERFACES = {"allocation": AllocationPolicy, "gradient": GradientEstimator}
 NASTY = [

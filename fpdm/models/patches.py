@@ -1,31 +1,31 @@
-"""What both networks share: the saved configuration, the call, and the checks at the door."""
+"""What both transformers share: their sizes, the presets, and the embedding of a call."""
 
 from __future__ import annotations
 
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-import torch
-from attrs import asdict
-from diffusers.configuration_utils import ConfigMixin
-from diffusers.models.modeling_utils import ModelMixin
+from attrs import asdict, fields_dict
 from torch import Tensor
 
-from fpdm.errors import InvalidValueError
+from fpdm.checks import check_whole
 from fpdm.models.conditioning import Conditioning, Embeddings
 from fpdm.models.presets import preset
+from fpdm.models.saved import SavedNetwork
 from fpdm.models.size import Size
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+LEAST = {"depth": 1, "pre_depth": 0, "post_depth": 0, "evals": 1}
+"""Of options that are whole numbers and no sizes."""
 
-class Network(ModelMixin, ConfigMixin):
+
+class PatchNetwork(SavedNetwork):
     """A class-conditional transformer over the patches of a square image.
 
-    Saving and loading, `save_pretrained` and `from_pretrained`, are those of diffusers, and so is
-    `enable_gradient_checkpointing`, which keeps the inputs of each block pass for the backward pass
-    and computes the rest again.
+    `enable_gradient_checkpointing`, of diffusers, keeps the inputs of each block pass for the
+    backward pass and computes the rest again.
     """
 
     _supports_gradient_checkpointing = True
@@ -33,6 +33,22 @@ class Network(ModelMixin, ConfigMixin):
     _repeated_blocks: ClassVar[list[str]] = ["Block"]
 
     embeddings: Embeddings
+
+    @classmethod
+    def check_option(cls, name: str, value: Any) -> None:
+        """Check one option before there are data to build for.
+
+        Args:
+            name: of the option.
+            value: of it.
+
+        Raises:
+            InvalidValueError: it is not allowed.
+        """
+        if (size := fields_dict(Size).get(name)) and size.validator:
+            size.validator(None, size, value)
+        elif name in LEAST:
+            check_whole(name, value, minimum=LEAST[name])
 
     @classmethod
     def extract_init_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -76,11 +92,6 @@ class Network(ModelMixin, ConfigMixin):
         sizes = {key: value for key, value in asdict(preset(name)).items() if key in allowed}
         return cls(**(sizes | options))
 
-    @property
-    def null_class(self) -> int | None:
-        """The label that stands for no class, for classifier-free guidance; None if none does."""
-        return self.config["num_classes"] if self.config["has_null_class"] else None
-
     def condition(self, x: Tensor, timestep: Tensor | float, class_labels: Tensor) -> Conditioning:
         """Check a call, and embed its timestep and classes.
 
@@ -95,31 +106,5 @@ class Network(ModelMixin, ConfigMixin):
         Raises:
             InvalidValueError: the input has a wrong shape, or a label is out of range.
         """
-        channels, size = self.config["in_channels"], self.config["sample_size"]
-        if x.dim() != 4 or x.shape[1:] != (channels, size, size):
-            raise InvalidValueError(
-                f"x has shape {tuple(x.shape)}: must be (batch, {channels}, {size}, {size})."
-            )
-        if class_labels.shape != x.shape[:1]:
-            raise InvalidValueError(
-                f"class_labels has shape {tuple(class_labels.shape)}: must be ({x.shape[0]},)."
-            )
-        self._check_labels(class_labels)
-        timestep = torch.as_tensor(timestep, device=x.device)
-        if timestep.shape not in ((), (1,), x.shape[:1]):
-            raise InvalidValueError(
-                f"timestep has shape {tuple(timestep.shape)}: must be () or ({x.shape[0]},)."
-            )
-        timestep = timestep.expand(x.shape[0])
+        timestep = self.check_call(x, timestep, class_labels)
         return cast("Conditioning", self.embeddings(timestep, class_labels))
-
-    def _check_labels(self, labels: Tensor) -> None:
-        if labels.dtype not in (torch.int64, torch.int32):
-            raise InvalidValueError(f"class_labels are {labels.dtype}: must be int64.")
-        if labels.device.type != "cpu" or torch.compiler.is_compiling():
-            return  # a look at the values would wait for the device
-        last = self.embeddings.label.num_embeddings - 1
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= last:
-            raise InvalidValueError(
-                f"class_labels={labels.tolist()}: must be whole numbers from 0 to {last}."
-            )

@@ -1,0 +1,78 @@
+"""A network that diffusers saves, loads and moves, with the checks at its door."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+from diffusers.configuration_utils import ConfigMixin
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor
+
+from fpdm.errors import InvalidValueError
+
+
+class SavedNetwork(ModelMixin, ConfigMixin):
+    """The base of a network of one's own: a [`Network`][fpdm.Network] that is saved and loaded.
+
+    Saving and loading, `save_pretrained` and `from_pretrained`, are those of diffusers. What
+    `__init__` takes is kept in `config`, where it is marked by `register_to_config`; it takes
+    `sample_size`, `in_channels` and `num_classes`. A subclass says `pre_passes` and `post_passes`,
+    and has a `layer` if it is implicit.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Put what diffusers looks for beside the class, in whose module it finds how to load."""
+        super().__init_subclass__(**options)
+        vars(sys.modules[cls.__module__]).setdefault("ModelMixin", ModelMixin)
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    @property
+    def null_class(self) -> int | None:
+        """The label for no class, after all others; None where the network was told of none."""
+        return self.config["num_classes"] if self.config.get("has_null_class", True) else None
+
+    def check_call(self, x: Tensor, timestep: Tensor | float, class_labels: Tensor) -> Tensor:
+        """Check a call.
+
+        Args:
+            x: noisy images, (B, C, H, W).
+            timestep: one for all or one each, () or (B,); 0 to 1000.
+            class_labels: (B,), int64; `null_class` for none.
+
+        Returns:
+            A timestep for each, (B,).
+
+        Raises:
+            InvalidValueError: the input has a wrong shape, or a label is out of range.
+        """
+        channels, size = self.config["in_channels"], self.config["sample_size"]
+        if x.dim() != 4 or x.shape[1:] != (channels, size, size):
+            raise InvalidValueError(
+                f"x has shape {tuple(x.shape)}: must be (batch, {channels}, {size}, {size})."
+            )
+        if class_labels.shape != x.shape[:1]:
+            raise InvalidValueError(
+                f"class_labels has shape {tuple(class_labels.shape)}: must be ({x.shape[0]},)."
+            )
+        self._check_labels(class_labels)
+        timestep = torch.as_tensor(timestep, device=x.device)
+        if timestep.shape not in ((), (1,), x.shape[:1]):
+            raise InvalidValueError(
+                f"timestep has shape {tuple(timestep.shape)}: must be () or ({x.shape[0]},)."
+            )
+        return timestep.expand(x.shape[0])
+
+    def _check_labels(self, labels: Tensor) -> None:
+        if labels.dtype not in (torch.int64, torch.int32):
+            raise InvalidValueError(f"class_labels are {labels.dtype}: must be int64.")
+        if labels.device.type != "cpu" or torch.compiler.is_compiling():
+            return  # a look at the values would wait for the device
+        last = self.config["num_classes"] - 1 if self.null_class is None else self.null_class
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= last:
+            raise InvalidValueError(
+                f"class_labels={labels.tolist()}: must be whole numbers from 0 to {last}."
+            )

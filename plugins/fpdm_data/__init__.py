@@ -1,0 +1,1 @@
+"""The built-in data sets, which stand in `fpdm.data`."""
