@@ -35,6 +35,8 @@ from fpdm.sampling import Step, StepRecord, sample
 sys.modules.setdefault("fpdm.schedulers", schedulers)  # as older folders call them
 
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
+OFFERED = ("pre_passes", "post_passes", "null_class")
+"""What a network says of itself, beside its configuration."""
 PIXEL_CHANNELS = (1, 3)
 STEPS = 50
 """Timesteps where neither they nor a budget are given."""
@@ -114,6 +116,11 @@ class FPDMPipeline(DiffusionPipeline):
                     f"{name}: a {type(part).__name__} is given: must be a model of diffusers, as "
                     f"FPDiT, DiT and AutoencoderKL are."
                 )
+        if missing := [name for name in OFFERED if not hasattr(model, name)]:
+            raise InvalidValueError(
+                f"model: a {type(model).__name__} has no {', '.join(missing)}: must be a network, "
+                f"as fpdm.Network says."
+            )
         samplers.check_scheduler(scheduler)
         if prediction_type is None:
             prediction_type = samplers.prediction_of(scheduler)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fpdm.data.handwritten import Digits, digits
     from fpdm.data.labelled import LabelledImages
     from fpdm.data.latents import Latents
+    from fpdm.data.pixels import square
 
 __all__ = [
     "Batch",
@@ -29,6 +30,7 @@ __all__ = [
     "Shape",
     "digits",
     "encode",
+    "square",
 ]
 
 __getattr__ = lazy(  # what reads files loads when it is first used
@@ -42,5 +44,6 @@ __getattr__ = lazy(  # what reads files loads when it is first used
         "Latents": "fpdm.data.latents",
         "digits": "fpdm.data.handwritten",
         "encode": "fpdm.data.encode_folder",
+        "square": "fpdm.data.pixels",
     },
 )

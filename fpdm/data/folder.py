@@ -40,7 +40,7 @@ class ImageFolder(Dataset):
 
     Args:
         root: the folder.
-        size: height and width of an image, in pixels; see [`square`][fpdm.data.pixels.square].
+        size: height and width of an image, in pixels; see [`square`][fpdm.data.square].
         channels: 3 for colours, 1 for grey.
         flip: whether samples are mirrored left to right with probability ½, as their seeds draw.
         strict: whether a file that cannot be read is an error. Otherwise the next one that can be

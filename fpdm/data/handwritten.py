@@ -36,6 +36,8 @@ def digits() -> LabelledImages:
 class Digits(LabelledImages):
     """1797 handwritten digits of 8 × 8 pixels in 10 classes; see [`digits`][fpdm.data.digits].
 
+    Source: Alpaydin and Kaynak, UCI machine learning repository, 1998.
+
     Raises:
         MissingDependencyError: scikit-learn, which brings them, is not installed.
     """

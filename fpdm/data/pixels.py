@@ -21,7 +21,7 @@ def read_pixels(path: Path, *, size: int, channels: int) -> Tensor:
     """Read the square in the middle of an image.
 
     The image is turned as its camera says, put on white where it is transparent, and shrunk or
-    enlarged by [`square`][fpdm.data.pixels.square].
+    enlarged by [`square`][fpdm.data.square].
 
     Args:
         path: a PNG, JPEG or WebP.

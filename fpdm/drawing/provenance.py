@@ -98,7 +98,7 @@ def is_kept(record: Record, folder: Path) -> bool:
     """Whether `folder` holds this record; False if it holds nothing, or is not there.
 
     Args:
-        record: as [`describe`][fpdm.drawing.provenance.describe] makes it.
+        record: as `describe` makes it.
         folder: of the images.
 
     Raises:
@@ -122,7 +122,7 @@ def keep(record: Record, folder: Path) -> None:
     """Write the record into `folder`, which is made if it is not there.
 
     Args:
-        record: as [`describe`][fpdm.drawing.provenance.describe] makes it.
+        record: as `describe` makes it.
         folder: of the images.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -169,7 +169,7 @@ def _versions(pipe: FPDMPipeline, strategies: Iterable[Any]) -> dict[str, str]:
     """Of the libraries that compute, and of the packages that the components come from."""
     layer = getattr(pipe.model, "layer", None)
     own = () if layer is None else (layer.solver, layer.init)
-    used = {type(part) for part in (*strategies, *own)}
+    used = {type(part) for part in (pipe.model, *strategies, *own)}
     origins = [found.origin for found in plugins.host().components() if found.cls in used]
     return {
         "fpdm": fpdm.__version__,

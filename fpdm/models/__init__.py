@@ -4,6 +4,7 @@ from fpdm.models.block import Block
 from fpdm.models.conditioning import Conditioning, Embeddings, TimestepEmbedding
 from fpdm.models.dit import DiT
 from fpdm.models.fpdit import FixedPointBlock, FPDiT
+from fpdm.models.patches import PatchNetwork
 from fpdm.models.positions import sincos_positions
 from fpdm.models.presets import PRESETS, Preset
 from fpdm.models.published import load_published
@@ -20,6 +21,7 @@ __all__ = [
     "Encoder",
     "FPDiT",
     "FixedPointBlock",
+    "PatchNetwork",
     "Preset",
     "SavedNetwork",
     "TimestepEmbedding",

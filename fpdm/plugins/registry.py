@@ -123,6 +123,7 @@ class PluginHost:
             PluginError: there is no hook, or one is misspelt, takes arguments or returns no list,
                 or the plugin is registered already. What a hook raises comes through.
         """
+        self._ask()  # those that were found come first
         self._register(plugin, origin, KINDS.values())
 
     def absent(self) -> str:

@@ -55,7 +55,7 @@ def moments(steps: int, sort: str = "known") -> tuple[Moment, ...]:
     for index in range(steps):
         before = found[-1] if found else None
         place = index - index % 2 if sort == "twice each" else index
-        timestep, level = 999.0 * (1 - place / steps), 14.0 * place / steps - 5
+        timestep, level = 999.0 * (steps - place) / steps, 14.0 * place / steps - 5
         if sort == "from pure noise" and not index:
             level = -math.inf
         if sort == "unknown":

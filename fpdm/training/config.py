@@ -129,7 +129,8 @@ class TrackingConfig:
         trackers: where figures go as well, such as `["tensorboard"]` or `["wandb"]`.
         samples_every: steps from one picture of samples to the next; 0 for none.
         samples: how many a picture shows.
-        samples_budget: block passes for each; a DiT makes as many whole timesteps as it pays for.
+        samples_budget: block passes for each; an explicit network makes as many whole timesteps as
+            it pays for.
 
     Raises:
         InvalidValueError: a value is not allowed, or accelerate knows no such tracker.

@@ -79,6 +79,9 @@ def prepare(accelerator: Accelerator, network: SavedNetwork, config: EngineConfi
 
     Returns:
         The network as it is to be called.
+
+    Raises:
+        InvalidValueError: the network cannot compute again what is not kept.
     """
     if config.gradient_checkpointing:
         if not network._supports_gradient_checkpointing:

@@ -52,7 +52,13 @@ class Training:
         self.config = config
         self.data = open_data(config.data) if data is None else data
         self.accelerator = start_engine(config)
-        self.network = prepare(self.accelerator, self._untrained(), config.engine)
+        network = self._untrained()
+        if network.null_class is None and config.class_dropout:
+            raise InvalidValueError(
+                f"class_dropout={config.class_dropout:g}: the network has no class that stands "
+                f"for none; use 0."
+            )
+        self.network = prepare(self.accelerator, network, config.engine)
         self.optimizer = self.accelerator.prepare_optimizer(
             torch.optim.AdamW(
                 self.network.parameters(),
@@ -186,13 +192,7 @@ class Training:
     def _untrained(self) -> SavedNetwork:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            network = build_network(self.config.model, self.data.shape)
-        if network.null_class is None and self.config.class_dropout:
-            raise InvalidValueError(
-                f"class_dropout={self.config.class_dropout:g}: the network has no class that "
-                f"stands for none; use 0."
-            )
-        return network
+            return build_network(self.config.model, self.data.shape)
 
 
 def learning_rate_curve(config: OptimizerConfig, steps: int) -> Callable[[int], float]:

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+import sys
 from importlib.metadata import metadata, version
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 
 import fpdm
 from fpdm import hookspecs
-from fpdm.plugins import KINDS, Origin, PluginHost, host
+from fpdm.plugins import KINDS, Origin, PluginHost, host, lookup
 from tests.data import pictures
 from tests.docs import pages
 from tests.docs.pages import PAGES, blocks, commands
@@ -29,9 +30,15 @@ NOTHING_TO_RUN = ("changelog.md", "cite.md")
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """An empty folder, as a reader has it, and the files that readers have of others."""
+    """An empty folder, as a reader has it, whose modules can be imported; and a fresh host."""
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(lookup, "_installed", type(lookup._installed)())
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 def prepare(page: Path, folder: Path) -> None:
@@ -49,13 +56,15 @@ def prepare(page: Path, folder: Path) -> None:
 def test_what_a_page_says_runs(page, here):
     prepare(page, here)
     namespace: dict[str, object] = {}
-    for block in blocks(page, "python", "sh"):
-        if block.language == "python":
+    for block in blocks(page, "python", "sh", "toml"):
+        if Path(block.title).suffix:
+            (here / block.title).write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
             exec(compile(block.text, str(page), "exec"), namespace)
-            continue
-        for command in commands(block):
-            if not command.startswith(BY_HAND):
-                pages.run(command)
+        elif block.language == "sh":
+            for command in commands(block):
+                if not command.startswith(BY_HAND):
+                    pages.run(command)
     if page.name == "README.md":
         assert Path("three.png").exists()
         assert sum(step.iterations for step in namespace["result"].steps) == 30

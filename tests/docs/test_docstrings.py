@@ -190,7 +190,8 @@ def test_every_component_says_what_its_options_are():
 
 def test_every_component_names_its_source():
     for component in host().components():
-        assert names_its_source(inspect.getdoc(component.cls)), component.name
+        if component.kind != "dataset":  # which reads, and computes nothing
+            assert names_its_source(inspect.getdoc(component.cls)), component.name
 
 
 @pytest.mark.parametrize("module", SOURCED)

@@ -12,9 +12,9 @@ import torch
 import fpdm
 from fpdm import plugins
 from fpdm.errors import InvalidValueError, PluginWarning
-from fpdm.plugins import PluginHost
+from fpdm.plugins import Origin, PluginHost
 from tests.built_ins import built_ins, own_entry_points
-from tests.plugins.hosts import names
+from tests.plugins.hosts import names, plugin
 
 BUILT_INS = built_ins()
 
@@ -210,6 +210,17 @@ print([found.name for found in fpdm.plugins.host().components("network")])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "'fpdit'" in done.stdout
+
+
+def test_ours_take_their_names_before_what_is_registered_by_hand():
+    class Mine(torch.nn.Module):
+        name = "fpdit"
+        pre_passes, post_passes, null_class = 1, 0, None
+
+    loaded = PluginHost(own_entry_points())
+    with pytest.warns(PluginWarning, match="'fpdit' is already registered by plugin 'networks'"):
+        loaded.register(plugin(fpdm_register_networks=lambda: [Mine]), Origin("mine"))
+    assert names(loaded, "network") == BUILT_INS["network"]
 
 
 def test_threads_that_look_networks_up_together_find_them_all():

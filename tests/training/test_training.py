@@ -1,6 +1,7 @@
 """Training: a function of its configuration, and of nothing else."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -221,3 +222,22 @@ def test_sizes_that_do_not_fit_the_data_are_refused():
         Training(config(model=TINY | {"patch_size": 3}))
     with pytest.raises(UnknownNameError, match="No gradient is named 'sjbf'"):
         config(model=TINY | {"gradient": {"name": "sjbf"}})
+
+
+def test_labels_are_not_dropped_where_none_stands_for_no_class():
+    model = TINY | {"has_null_class": False}
+    with pytest.raises(InvalidValueError, match=r"class_dropout=0.1: the network has no class"):
+        Training(config(model=model))
+    assert next(iter(Training(config(model=model, class_dropout=0.0)))).loss > 0
+
+
+def test_a_folder_of_before_an_option_there_is_now_is_gone_on_with(tmp_path):
+    settings = config(steps=2)
+    list(Run(Training(settings), tmp_path))
+    for path in (tmp_path / "training.json", *tmp_path.rglob("state.json")):
+        tree = json.loads(path.read_text())
+        model = tree["model"] if "model" in tree else tree["config"]["model"]
+        del model["has_null_class"], model["stored_positions"]
+        path.write_text(json.dumps(tree))
+    shutil.rmtree(tmp_path / "checkpoints")
+    assert Run(Training(settings), tmp_path).resumed == 0
