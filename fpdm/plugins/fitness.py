@@ -14,12 +14,6 @@ NAME = re.compile(r"[^\W_]+([-_.+]+[^\W_]+)*")
 """What can be written before a colon on the command line, and needs no quotes there."""
 
 
-def _bare_fields(cls: type) -> list[str]:
-    """The fields of a class that attrs has not made into options."""
-    unmade = type(attrs.field())
-    return [name for name, value in vars(cls).items() if isinstance(value, unmade)]
-
-
 def unfit(kind: Kind, cls: object) -> str | None:
     """Why a class cannot be a component of a kind; None if it can.
 
@@ -48,6 +42,12 @@ def unfit(kind: Kind, cls: object) -> str | None:
     if not kind.late:  # those are cheap to build
         values(cls())
     return None
+
+
+def _bare_fields(cls: type) -> list[str]:
+    """The fields of a class that attrs has not made into options."""
+    unmade = type(attrs.field())
+    return [name for name, value in vars(cls).items() if isinstance(value, unmade)]
 
 
 def _members(kind: Kind) -> list[str]:
