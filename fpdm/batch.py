@@ -7,18 +7,17 @@ state can have: no square leaves its range.
 from __future__ import annotations
 
 import math
-from contextlib import suppress
+from typing import Any, NamedTuple
 
 import torch
-from attrs import frozen
+from numpy.typing import NDArray
 from torch import Tensor
 
-CACHED = 2**18
-"""Elements that a processor holds in its caches in float64."""
+NORMAL = 1e-14, 1e14
+"""Between these a norm in float32 has neither lost small squares nor overflown."""
 
 
-@frozen
-class Layout:
+class Layout(NamedTuple):
     """How the samples of a batch lie in memory, so that a state is seen as rows without a copy.
 
     Attributes:
@@ -97,7 +96,7 @@ def wide(dtype: torch.dtype) -> torch.dtype:
     Args:
         dtype: of the state.
     """
-    return torch.promote_types(dtype, torch.float32)
+    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def widest(device: torch.device) -> torch.dtype:
@@ -115,23 +114,57 @@ def finite(z: Tensor) -> Tensor:
     Args:
         z: a state of any rank, batch first.
     """
-    flat = Layout.of(z).rows(z)
-    if not flat.shape[1]:
-        return torch.ones(len(flat), dtype=torch.bool, device=z.device)
-    return (flat.amax(dim=1) < torch.inf) & (flat.amin(dim=1) > -torch.inf)  # NaN is neither
+    if z.dtype == torch.float64 and z.numel():  # whose squares may leave the range
+        return peak(z) < torch.inf  # NaN is not
+    return norm(z) < torch.inf
+
+
+def peak(z: Tensor) -> Tensor:
+    """The largest absolute value of each sample: (B, ...) → (B,); NaN where there is one.
+
+    Args:
+        z: a state of any rank, batch first.
+    """
+    return _peak(Layout.of(z).rows(z))
 
 
 def norm(z: Tensor) -> Tensor:
     """The Euclidean norm of each sample: (B, ...) → (B,), float64 (float32 on MPS).
 
+    It is inf or NaN exactly where an element is: this is also how to see that.
+
     Args:
         z: a state of any rank, batch first.
     """
-    flat, precise = Layout.of(z).rows(z), widest(z.device)
-    parts = [flat]
-    if z.device.type == "cpu":  # which makes a wide copy, and is fast where that stays in cache
-        parts = list(flat.split(max(1, CACHED // max(1, flat.shape[1]))))
-    return torch.cat([torch.linalg.vector_norm(part, dim=1, dtype=precise) for part in parts])
+    return lengths(Layout.of(z).rows(z))
+
+
+def lengths(rows: Tensor) -> Tensor:
+    """The Euclidean norm of each row: (..., D) → (...), float64 (float32 on MPS).
+
+    Args:
+        rows: of any dtype; the norms hold at every scale.
+    """
+    precise = widest(rows.device)
+    if rows.device.type != "cpu" or torch.compiler.is_compiling():
+        return torch.linalg.vector_norm(rows, dim=-1, dtype=precise)
+    # the processor would make a wide copy; a look at the result tells whether it was needed
+    found = torch.linalg.vector_norm(rows, dim=-1, dtype=wide(rows.dtype))
+    if (seen := look(found)) is not None and not (
+        (seen > NORMAL[0]) & (seen < NORMAL[1])  # not true of NaN either
+    ).all():
+        peak = _peak(rows)
+        within = (peak > 0) & (peak < torch.inf)
+        unit = torch.where(within, peak, 1.0)
+        found = torch.linalg.vector_norm(rows / unit[..., None], dim=-1, dtype=precise) * unit
+    return found.to(precise)
+
+
+def _peak(rows: Tensor) -> Tensor:
+    """The largest absolute value of each row: (..., D) → (...); NaN where there is one."""
+    if not rows.shape[-1]:
+        return rows.new_zeros(rows.shape[:-1], dtype=widest(rows.device))
+    return torch.linalg.vector_norm(rows, ord=torch.inf, dim=-1).to(widest(rows.device))
 
 
 def relative(gap: Tensor, image: Tensor) -> Tensor:
@@ -144,8 +177,20 @@ def relative(gap: Tensor, image: Tensor) -> Tensor:
     Returns:
         (B,); 0 where the gap is 0, and `inf` where there is no such number.
     """
-    ratio = gap / norm(image.detach())
-    return torch.where(gap == 0, 0, ratio).nan_to_num(nan=torch.inf, posinf=torch.inf)
+    return ratio(gap, norm(image.detach()))
+
+
+def ratio(gap: Tensor, size: Tensor) -> Tensor:
+    """`gap / size` for each sample, each (B,).
+
+    Args:
+        gap: `‖f(z) - z‖`, (B,).
+        size: `‖f(z)‖`, (B,).
+
+    Returns:
+        (B,); 0 where the gap is 0, and `inf` where there is no such number.
+    """
+    return (gap / size).nan_to_num(nan=torch.inf, posinf=torch.inf).masked_fill(gap == 0, 0)
 
 
 def spread(number: Tensor, like: Tensor) -> Tensor:
@@ -174,7 +219,7 @@ def select(mask: Tensor, chosen: Tensor, other: Tensor) -> Tensor:
     """
     if seen_to_hold(mask):
         return chosen
-    if seen_to_hold(~mask):
+    if seen_to_fail(mask):
         return other
     return torch.where(spread(mask, chosen), chosen, other)
 
@@ -185,7 +230,32 @@ def seen_to_hold(mask: Tensor) -> bool:
     Args:
         mask: of any shape, bool.
     """
-    if mask.device.type == "cpu":
-        with suppress(RuntimeError):  # under a transform of torch.func there is nothing to see
-            return bool(mask.numpy().all())
-    return False
+    seen = look(mask)
+    return seen is not None and bool(seen.all())
+
+
+def seen_to_fail(mask: Tensor) -> bool:
+    """Whether `mask` is False throughout, as far as can be seen without waiting for a device.
+
+    Args:
+        mask: of any shape, bool.
+    """
+    seen = look(mask)
+    return seen is not None and not seen.any()
+
+
+def look(tensor: Tensor) -> NDArray[Any] | None:
+    """What stands in a tensor, where nothing waits for it; None where something would.
+
+    On the CPU to look costs nothing. Of another device, under a compiler and under a transform of
+    torch.func there is nothing to see.
+
+    Args:
+        tensor: of any shape, without a graph.
+    """
+    if tensor.device.type != "cpu" or torch.compiler.is_compiling():
+        return None
+    try:
+        return tensor.numpy()
+    except RuntimeError:  # under a transform
+        return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -28,34 +27,56 @@ class Evaluation:
     Args:
         z: where it was made, (B, ...).
         image: `f(z)`, (B, ...).
+
+    Attributes:
+        answered: the samples of which it counts: their images have been finite, and they had not
+            reached a tolerance before; (B,).
+        settled: the samples that had reached a tolerance before, (B,); None without a tolerance.
     """
+
+    answered: Tensor
+    settled: Tensor | None = None
 
     def __init__(self, z: Tensor, image: Tensor) -> None:
         self.z, self.image = z, image
+        self._difference: Tensor | None = None
+        self._gap: Tensor | None = None
+        self._size: Tensor | None = None
 
-    @cached_property
+    @property
     def difference(self) -> Tensor:
         """`f(z) - z` in float32 or wider, (B, ...)."""
-        wide = batch.wide(self.z.dtype)
-        return self.image.to(wide) - self.z.to(wide)
+        if self._difference is None:
+            wide = batch.wide(self.z.dtype)
+            self._difference = self.image.to(wide) - self.z.to(wide)
+        return self._difference
 
-    @cached_property
+    @property
     def gap(self) -> Tensor:
-        """The absolute residual, `‖f(z) - z‖`, (B,)."""
-        return batch.norm(self.difference.detach()).nan_to_num(nan=torch.inf)
+        """The absolute residual, `‖f(z) - z‖`, (B,); inf or NaN where the image is not finite."""
+        if self._gap is None:
+            self._gap = batch.norm(self.difference.detach())
+        return self._gap
 
-    @cached_property
+    @property
+    def size(self) -> Tensor:
+        """`‖f(z)‖`, (B,)."""
+        if self._size is None:
+            self._size = batch.norm(self.image.detach())
+        return self._size
+
+    @property
     def residual(self) -> Tensor:
         """The relative residual, `‖f(z) - z‖ / ‖f(z)‖`, (B,)."""
-        return batch.relative(self.gap, self.image)
+        return batch.ratio(self.gap, self.size)
 
 
 class Monitor(Counted):
     """`f` under watch: counted, with the residual of each sample, and safe from inf and NaN.
 
     A sample is over once its image was not finite, or its residual has reached `tol`. From then on
-    and for ever it is answered with the point that was asked about: to the solver it looks solved,
-    and it touches no other sample. Nothing waits for the device.
+    a call answers it with the point that was asked about: to the solver it looks solved, and it
+    touches no other sample. Nothing waits for the device.
 
     Args:
         f: maps a tensor to one of its own shape and dtype.
@@ -64,11 +85,9 @@ class Monitor(Counted):
         tol: the relative residual at which a sample is converged and its record closed.
 
     Attributes:
-        gap: `‖f(z) - z‖` of each sample at its last noted evaluation; (B,).
-        residual: the same relative to `‖f(z)‖`; (B,).
+        gap: `‖f(z) - z‖` of each sample at its last answered call; (B,).
+        residual: the same relative to `‖f(z)‖`; (B,), noted only with `tol`.
         best: the smallest `gap` so far; (B,).
-        finite: whether every image of the sample was finite; (B,).
-        converged: whether the sample's residual has reached `tol`; (B,).
         answered: whether the last image counts: the sample was not over, and is finite; (B,).
         idle: with `tol`, the evaluations since `best` was found; (B,).
 
@@ -87,17 +106,31 @@ class Monitor(Counted):
         super().__init__(f, granted=check_whole("evals", granted, minimum=0))
         self.tol = None if tol is None else check_real("tol", tol, above=0)
         samples = x0.shape[0] if x0.dim() else 1
-        self.gap = x0.new_full((samples,), torch.inf, dtype=batch.widest(x0.device))
-        self.residual = self.best = self.gap
-        self.finite = torch.ones_like(self.gap, dtype=torch.bool)
-        self.converged = ~self.finite
-        self.answered = self.finite
-        self.idle = torch.zeros_like(self.gap, dtype=torch.int64)
+        self.best = x0.new_full((samples,), torch.inf, dtype=batch.widest(x0.device))
+        self.gap = self.residual = self.best
+        self._worst: Tensor | None = None
+        self._converged: Tensor | None = None
+        self.idle: Tensor | None = None
+        if tol is not None:
+            self._converged = torch.zeros_like(self.best, dtype=torch.bool)
+            self.idle = torch.zeros_like(self.best, dtype=torch.int64)
+
+    @property
+    def finite(self) -> Tensor:
+        """Whether every image of a sample was finite, (B,)."""
+        return self.best > 0 if self._worst is None else self._worst < torch.inf
+
+    @property
+    def converged(self) -> Tensor:
+        """Whether a sample's residual has reached `tol`, (B,)."""
+        if self._converged is None:
+            return torch.zeros_like(self.best, dtype=torch.bool)
+        return self._converged
 
     @property
     def going(self) -> Tensor:
         """Which samples are not over; (B,)."""
-        return self.finite & ~self.converged
+        return self.finite if self._converged is None else self.finite & ~self._converged
 
     def __call__(self, z: Tensor) -> Tensor:
         """Evaluate `f(z)`, note the residuals, and return the answer.
@@ -108,36 +141,62 @@ class Monitor(Counted):
         Returns:
             `f(z)`, shaped like `z`; for a sample that is over, `z` itself.
         """
-        evaluation = self.look(z)
+        evaluation = Evaluation(z, self.evaluate(z))
         self.note(evaluation)
-        return evaluation.image
+        self.gap = torch.where(self.answered, evaluation.gap, self.gap)
+        if self.tol is not None:
+            self.residual = torch.where(self.answered, evaluation.residual, self.residual)
+        return batch.select(self.answered, evaluation.image, z)
 
-    def look(self, z: Tensor) -> Evaluation:
-        """Evaluate `f(z)`, without a note of the residuals.
+    def evaluate(self, z: Tensor) -> Tensor:
+        """Evaluate `f(z)`, count it, and note nothing.
 
         Args:
             z: a state, (B, ...).
 
         Returns:
-            The evaluation; for a sample that is over, its image is `z` itself.
+            `f(z)` as it comes, shaped like `z`.
         """
-        image = super().__call__(z)
-        self.answered = batch.finite(image.detach()) & self.going
-        self.finite = self.answered | self.converged
-        return Evaluation(z, batch.select(self.answered, image, z))
+        return super().__call__(z)
 
-    def note(self, evaluation: Evaluation) -> None:
-        """Note the absolute residual of the last look, and with a tolerance the relative one.
+    def check(self, evaluation: Evaluation) -> None:
+        """Note of which samples an evaluation counts, by its image alone.
 
         Args:
-            evaluation: what the last `look` returned.
+            evaluation: the last one.
         """
-        self.gap = torch.where(self.answered, evaluation.gap, self.gap)
-        if self.tol is not None:
-            self.residual = torch.where(self.answered, evaluation.residual, self.residual)
-            self.converged = self.converged | (self.answered & (self.residual <= self.tol))
-            self.idle = torch.where(self.gap < self.best, 0, self.idle + 1)
-        self.best = torch.minimum(self.best, self.gap)
+        self._judge(evaluation, evaluation.size)
+
+    def note(self, evaluation: Evaluation) -> Tensor:
+        """Note an evaluation and its residuals.
+
+        Args:
+            evaluation: the last one.
+
+        Returns:
+            The samples for which it is the best so far, or reaches the tolerance; (B,).
+        """
+        gap = evaluation.gap
+        self._judge(evaluation, gap)
+        closer = self.answered & (gap < self.best)
+        if self.tol is None or self.idle is None:
+            self.best = torch.fmin(self.best, gap)
+            return closer
+        reached = self.answered & (evaluation.residual <= self.tol)
+        self._converged = self.converged | reached
+        self.idle = torch.where(closer, 0, self.idle + 1)
+        self.best = torch.where(closer, gap, self.best)
+        return closer | reached
+
+    def _judge(self, evaluation: Evaluation, measure: Tensor) -> None:
+        """Note whether images are finite, by what is inf or NaN where they are not, (B,)."""
+        if evaluation.image.dtype == torch.float64:  # whose norm may leave the range
+            measure = batch.peak(evaluation.image.detach())
+        settled = evaluation.settled = self._converged
+        if settled is not None:
+            measure = measure.masked_fill(settled, 0)
+        self._worst = measure if self._worst is None else torch.maximum(self._worst, measure)
+        evaluation.answered = self.answered = self.going
 
     def solution(self, value: Tensor, gap: Tensor, residual: Tensor) -> Solution:
         """The `Solution` that reports `value` together with what was seen on the way.
@@ -147,9 +206,13 @@ class Monitor(Counted):
             gap: the absolute residual of the evaluation that it was made from, (B,).
             residual: the relative one, (B,).
         """
-        status = torch.where(self.idle >= PATIENCE, int(Status.STAGNATED), int(Status.BUDGET_SPENT))
-        status = torch.where(self.converged, int(Status.CONVERGED), status)
-        status = torch.where(self.finite, status, int(Status.NON_FINITE))
+        status = ~self.finite * int(Status.NON_FINITE)
+        if self.idle is not None:
+            spent = torch.where(
+                self.idle >= PATIENCE, int(Status.STAGNATED), int(Status.BUDGET_SPENT)
+            )
+            spent = torch.where(self.converged, int(Status.CONVERGED), spent)
+            status = torch.where(self.finite, spent, status)
         return Solution(
             value=value,
             evals=self.count,
@@ -209,17 +272,59 @@ class IterativeSolver(FixedPointSolver):
             The next iterate, shaped and typed like `z`, and the state.
         """
 
-    def step(self, evaluation: Evaluation, state: Any) -> tuple[Tensor, Any]:
-        """Return what `advance` does; for a solver that also wants what was measured.
+    def begin(self, x0: Tensor, *, evals: int, carry: Any = None) -> Any:
+        """Return the state before the first evaluation, afresh or going on.
 
         Args:
-            evaluation: of the current iterate.
-            state: what `start` or the last step returned.
+            x0: where the solve starts, (B, ...).
+            evals: the evaluations to come, for a solver that makes room for them.
+            carry: what an earlier solution carried; None begins afresh.
+        """
+        del evals
+        return self.start(x0) if carry is None else self.resume(x0, carry)
+
+    def observe(self, z: Tensor, image: Tensor, state: Any) -> Evaluation:
+        """Return the evaluation that has just been made; for a solver that measures it its own way.
+
+        Args:
+            z: the current iterate, (B, ...).
+            image: `f(z)` as it comes, (B, ...).
+            state: what `begin` or the last step returned.
+        """
+        del state
+        return Evaluation(z, image)
+
+    def step(self, evaluation: Evaluation, state: Any) -> tuple[Tensor, Any]:
+        """Return what `advance` does, made finite; for a solver that also wants what was measured.
+
+        Args:
+            evaluation: of the current iterate; its image is as `f` made it.
+            state: what `begin` or the last step returned.
 
         Returns:
-            The next iterate, (B, ...), and the state.
+            The next iterate, (B, ...), finite, and the state.
+
+        Raises:
+            PluginError: `advance` returned no iterate with a state, or an iterate of another shape
+                or dtype.
         """
-        return self.advance(evaluation.z, evaluation.image, state)
+        z, answered = evaluation.z, evaluation.answered
+        image = batch.select(answered, evaluation.image, z)
+        proposal, state = self._pair(self.advance(z, image, state))
+        if proposal is image:
+            return image, state
+        self._check(proposal, like=z)
+        sound = answered & batch.finite(proposal.detach())  # it may have overflown
+        return batch.select(sound, proposal, image), state
+
+    def learn(self, evaluation: Evaluation, state: Any) -> Any:
+        """Return the state after the last evaluation, where it is carried on and no step is taken.
+
+        Args:
+            evaluation: of the last iterate.
+            state: what `begin` or the last step returned.
+        """
+        return self.step(evaluation, state)[1]
 
     def carried(self, state: Any) -> Any:
         """Return what of the last state a solution carries; it holds no graph.
@@ -265,36 +370,34 @@ class IterativeSolver(FixedPointSolver):
                 or dtype.
         """
         monitor = Monitor(f, x0, granted=evals, tol=tol)
-        state = self.start(x0) if carry is None else self.resume(x0, carry)
+        state = self.begin(x0, evals=evals, carry=carry)
         z = value = x0
-        gap = residual = monitor.gap
+        gap = residual = monitor.best
         for left in reversed(range(evals)):
-            best = monitor.best
-            evaluation = monitor.look(z)
-            if self.keeps_best or tol is not None or not left:
-                monitor.note(evaluation)
-            chosen = monitor.answered
-            if self.keeps_best:
-                chosen = chosen & ((monitor.gap <= best) | monitor.converged)
-                value = batch.select(chosen, evaluation.image, value)
-            gap = torch.where(chosen, monitor.gap, gap)
+            evaluation = self.observe(z, monitor.evaluate(z), state)
+            if self.keeps_best or tol is not None:
+                closer = monitor.note(evaluation)
+                chosen = closer if self.keeps_best else monitor.answered
+            else:
+                monitor.check(evaluation)
             if tol is not None:
-                residual = torch.where(chosen, monitor.residual, residual)
-            elif not left:
-                residual = batch.relative(gap, value if self.keeps_best else evaluation.image)
-            if self.keeps_best and not left and not self.carry:
-                break  # nobody would see the next iterate
-            proposal, state = self._pair(self.step(evaluation, state))
-            if proposal is not evaluation.image:  # which may have overflown
-                self._check(proposal, like=z)
-                sound = monitor.answered & batch.finite(proposal.detach())
-                proposal = batch.select(sound, proposal, evaluation.image)
-            z = proposal
-            if not self.keeps_best:
-                value = z
-            del evaluation, proposal  # their tensors are not wanted while f is at work
-            if tol is not None and not bool(monitor.going.any()):
+                gap = torch.where(chosen, evaluation.gap, gap)
+                residual = torch.where(chosen, evaluation.residual, residual)
+            elif not left and not self.keeps_best:
+                gap = torch.where(monitor.answered, evaluation.gap, gap)
+                residual = batch.ratio(gap, evaluation.size)
+            over = not left or (tol is not None and not bool(monitor.going.any()))
+            if not over or not self.keeps_best:
+                z, state = self.step(evaluation, state)
+            else:  # nobody would see the next iterate
+                state = self.learn(evaluation, state) if self.carry else None
+            value = batch.select(chosen, evaluation.image, value) if self.keeps_best else z
+            del evaluation  # its tensors are not wanted while f is at work
+            if over:
                 break
+        if tol is None and self.keeps_best:
+            gap = monitor.best
+            residual = batch.relative(gap, value)
         solution = monitor.solution(batch.arrange(value, like=x0), gap, residual)
         return evolve(solution, carry=self.carried(state)) if self.carry else solution
 

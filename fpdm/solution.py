@@ -6,7 +6,7 @@ import enum
 from typing import Any
 
 import torch
-from attrs import Factory, evolve, field, frozen
+from attrs import evolve, field, frozen
 from torch import Tensor
 
 from fpdm import batch
@@ -31,16 +31,17 @@ class Status(enum.IntEnum):
     """
 
 
+def _keep(frozen_value: object, **values: object) -> None:
+    """Set the fields of a frozen value, in a way that a compiler can follow."""
+    for name, value in values.items():
+        object.__setattr__(frozen_value, name, value)
+
+
 def _brief(value: Tensor | None) -> str:
     return "None" if value is None else f"<{tuple(value.shape)} {value.dtype}>"
 
 
-def _absolute(solution: Solution) -> Tensor:
-    absolute = solution.residual * batch.norm(solution.value.detach())
-    return absolute.nan_to_num(nan=torch.inf, posinf=torch.inf)
-
-
-@frozen(eq=False)
+@frozen(eq=False, init=False)
 class Solution:
     """An approximate fixed point of `f` for a batch of independent samples.
 
@@ -64,11 +65,39 @@ class Solution:
     evals: int
     residual: Tensor
     status: Tensor
-    absolute_residual: Tensor = field(default=Factory(_absolute, takes_self=True))
+    absolute_residual: Tensor
     trace: Tensor | None = field(default=None, repr=_brief)
     carry: Any = field(default=None, repr=False)
     grad_evals: int | None = None
     start_residual: Tensor | None = field(default=None, repr=False)
+
+    def __init__(
+        self,
+        value: Tensor,
+        evals: int,
+        residual: Tensor,
+        status: Tensor,
+        absolute_residual: Tensor | None = None,
+        trace: Tensor | None = None,
+        carry: Any = None,
+        grad_evals: int | None = None,
+        start_residual: Tensor | None = None,
+    ) -> None:
+        if absolute_residual is None:
+            absolute = residual * batch.norm(value.detach())
+            absolute_residual = absolute.nan_to_num(nan=torch.inf, posinf=torch.inf)
+        _keep(
+            self,
+            value=value,
+            evals=evals,
+            residual=residual,
+            status=status,
+            absolute_residual=absolute_residual,
+            trace=trace,
+            carry=carry,
+            grad_evals=grad_evals,
+            start_residual=start_residual,
+        )
 
 
 @frozen
@@ -94,7 +123,7 @@ class Moment:
     previous: Moment | None = field(default=None, eq=False, repr=False)  # a chain as long as a run
 
 
-@frozen(eq=False)
+@frozen(eq=False, init=False)
 class Visited:
     """A timestep that has been: what a run remembers of it.
 
@@ -108,12 +137,15 @@ class Visited:
     features: Tensor = field(repr=_brief)
     solution: Solution
 
+    def __init__(self, moment: Moment, features: Tensor, solution: Solution) -> None:
+        _keep(self, moment=moment, features=features, solution=solution)
+
 
 NOWHERE = Moment()
 """Of a call that belongs to no run."""
 
 
-@frozen(eq=False)
+@frozen(eq=False, init=False)
 class Denoised:
     """What a denoiser says about one timestep.
 
@@ -127,6 +159,11 @@ class Denoised:
     sample: Tensor
     solution: Solution | None = None
     features: Tensor | None = None
+
+    def __init__(
+        self, sample: Tensor, solution: Solution | None = None, features: Tensor | None = None
+    ) -> None:
+        _keep(self, sample=sample, solution=solution, features=features)
 
     def visited(self, moment: Moment = NOWHERE) -> Visited:
         """What the next timestep may want to know of this one, for its `history`.

@@ -9,7 +9,9 @@ from attrs import field, frozen
 from torch import Tensor
 
 from fpdm.checks import choice, flag, real, whole
-from fpdm_solvers.secants import Past, Secants, SecantSolver
+from fpdm_solvers.differences import IMAGES, RESIDUALS, Differences
+from fpdm_solvers.secants import Observed, SecantSolver, along_steps, with_steps
+from fpdm_solvers.systems import solve_general, solve_symmetric
 
 
 @frozen
@@ -26,7 +28,7 @@ class Anderson(SecantSolver):
     The ridge is relative to the length of each difference, so the scale of `f` does not matter.
     An extrapolated iterate whose residual grew past `safeguard` times the one before is rejected:
     that sample takes the plain step in its place, in type II with an empty history. The evaluation
-    spent on it counts. Type II makes two products with the history per evaluation, type I four.
+    spent on it counts. To the ridge of type II the rounding of the products is added.
 
     Source: Walker and Ni, Anderson acceleration for fixed-point iterations, SIAM J. Numer. Anal.
     49 (2011). Type I: Fang and Saad, Two classes of multisecant methods for nonlinear acceleration,
@@ -65,32 +67,37 @@ class Anderson(SecantSolver):
         """Type II starts again after a rejection, type I learns from it."""
         return self.kind == "II"
 
-    @property
-    def shift(self) -> float:
-        """The ridge; dZᵀ dR is negative where `f` is a contraction."""
-        return self.ridge if self.kind == "II" else -self.ridge
-
-    def border(
-        self, past: Secants, last: Past, new: Past, learned: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def border_of(self, past: Differences, newest: Tensor) -> tuple[Tensor, Tensor]:
         """Test with the residual differences themselves (type II) or with the steps (type I)."""
-        tests = past.tests
         if self.kind == "II":
-            tests.push(new.difference, last.difference, learned)
-            products = tests.dots(tests.newest)
+            products = past.with_residuals(newest[:, RESIDUALS])
+            rounding = 4 * torch.finfo(products.dtype).eps  # by which a product may be negative
+            products = past.amend(products, by=-self.ridge - rounding)
             return products, products
-        d_residual = new.difference - last.difference
-        tests.push(past.d_images.newest, d_residual, learned)
-        row = past.d_images.dots(tests.newest) - tests.dots(tests.newest)
-        return row, tests.dots(d_residual)
+        products = past.dots(newest)
+        row = products[:, IMAGES, :, RESIDUALS] - products[:, RESIDUALS, :, RESIDUALS]
+        column, with_images = with_steps(products)
+        # less ridge ‖dZ‖², which is dZᵀ dF - dZᵀ dR
+        return row, past.amend(column, by=-self.ridge, towards=past.own(with_images))
 
-    def mix(self, past: Secants, new: Past, gamma: Tensor) -> Tensor:
+    def weigh(
+        self, past: Differences, residual: Tensor, rejected: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Solve for `γ`."""
+        if self.kind == "II":  # those rejected have nothing to weigh
+            right = past.with_residuals(residual).to(past.matrix.dtype)
+            return solve_symmetric(past.matrix, right)
+        return solve_general(past.matrix, along_steps(past, residual, rejected))
+
+    def mix(self, past: Differences, pair: Tensor, gamma: Tensor) -> Tensor:
         """Return the next iterate, with its share of the extrapolated residual."""
-        image = super().mix(past, new, gamma)
         if self.mixing == 1:
-            return image
-        if self.kind == "II":
-            residual = past.tests.subtract(new.difference, gamma)
-            return torch.sub(image, residual, alpha=1 - self.mixing)
-        iterate = past.tests.subtract(new.image - new.difference, gamma)
-        return iterate.lerp(image, self.mixing)
+            return super().mix(past, pair, gamma)
+        residual, image = past.mix(pair, gamma, parts=(RESIDUALS, IMAGES)).unbind(1)
+        return torch.sub(image, residual, alpha=1 - self.mixing)
+
+    def begin_with(self, evaluation: Observed) -> Tensor:
+        """Return the first iterate, likewise with its share of the residual."""
+        if self.mixing == 1:
+            return evaluation.image
+        return torch.lerp(evaluation.z, evaluation.image, self.mixing)

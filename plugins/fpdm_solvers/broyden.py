@@ -8,7 +8,9 @@ from attrs import field, frozen
 from torch import Tensor
 
 from fpdm.checks import flag, real, whole
-from fpdm_solvers.secants import Past, Secants, SecantSolver
+from fpdm_solvers.differences import Differences
+from fpdm_solvers.secants import SecantSolver, along_steps, with_steps
+from fpdm_solvers.systems import solve_general
 
 
 @frozen
@@ -54,10 +56,13 @@ class Broyden(SecantSolver):
         """The rank."""
         return self.rank
 
-    def border(
-        self, past: Secants, last: Past, new: Past, learned: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def border_of(self, past: Differences, newest: Tensor) -> tuple[Tensor, Tensor]:
         """Test with the steps; a row is `sᵀ dF`, the sum of `sᵀ dR` and `sᵀ dZ`."""
-        d_residual = new.difference - last.difference
-        past.tests.push(past.d_images.newest, d_residual, learned)
-        return past.d_images.dots(past.tests.newest), past.tests.dots(d_residual)
+        column, row = with_steps(past.dots(newest))
+        return row, column
+
+    def weigh(
+        self, past: Differences, residual: Tensor, rejected: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Solve for `γ`."""
+        return solve_general(past.matrix, along_steps(past, residual, rejected))

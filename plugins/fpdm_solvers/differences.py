@@ -1,156 +1,378 @@
-"""A window on past differences, and products with all of them at once."""
+"""A window on past differences of residuals and images, and products with all of them at once.
+
+A *pair* is a residual and an image of every sample: (B, 2, D). What is kept are the differences of
+successive pairs, dR and dF; of the iterates they are dZ = dF - dR.
+"""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from fpdm.batch import seen_to_hold, select
+from fpdm import batch
 
-BLOCK = 8
-"""Columns that are allocated together."""
+RESIDUALS, IMAGES = 0, 1
+"""The place of each in a pair."""
 
 
-class Differences:
-    """The last few differences of states; the newest takes the place of the oldest.
-
-    Where no gradient is asked for they lie together in blocks, written in place, so that a product
-    with a whole block is one matrix product. Otherwise each stays by itself, and autograd keeps
-    nothing twice.
-
-    Args:
-        size: how many are kept.
+class Differences(ABC):
+    """The last few differences; the newest takes the place of the oldest.
 
     Attributes:
-        columns: those there are, each (B, D); the place of one is its slot.
-        count: how many there have ever been.
-        blocks: the tensors, each (B, ≤ BLOCK, D), of which the columns are views, or nothing.
+        size: how many are kept at most.
+        slot: the place of the next: a number, or an index of one element, (1,), where one compiled
+            graph has to serve every place.
+        filled: how many places of the window there are to be looked at; in one that nothing has
+            been written to stand zeros.
+        gram: products of the tests with the differences, one matrix for each sample, (B, m, m); a
+            row and a column of it belong to each place.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.columns: list[Tensor] = []
-        self.count = 0
-        self.blocks: list[Tensor] = []
+    size: int
+    slot: int | Tensor
+    filled: int
+    gram: Tensor
 
-    def __len__(self) -> int:
-        return len(self.columns)
+    @abstractmethod
+    def push(self, newer: Tensor, older: Tensor, learned: Tensor, *, spent: bool) -> Tensor:
+        """Take a difference of pairs as the newest, for the samples that learn.
 
-    @property
-    def slot(self) -> int:
-        """The place of the newest."""
-        return (self.count - 1) % self.size
-
-    @property
-    def newest(self) -> Tensor:
-        """The difference pushed last; (B, D)."""
-        return self.columns[self.slot]
-
-    def push(self, newer: Tensor, older: Tensor, learned: Tensor) -> None:
-        """Take `newer - older`, (B, D), as the newest, where `learned`, (B,), holds.
-
-        A sample that does not learn keeps what was in that place; in a new place it has anything.
+        A sample that does not learn keeps what was in that place.
 
         Args:
-            newer: (B, D).
-            older: (B, D).
+            newer: (B, 2, D).
+            older: (B, 2, D).
             learned: (B,), bool.
+            spent: whether `older` may be overwritten.
+
+        Returns:
+            `newer - older`, (B, 2, D).
         """
-        slot = self.count % self.size
-        self.count += 1
-        kept = self.columns[slot] if slot < len(self) and not seen_to_hold(learned) else None
-        if torch.is_grad_enabled() and (newer.requires_grad or older.requires_grad):
-            self.blocks = []
-        elif self.blocks or not self.columns:
-            place = self.columns[slot] if slot < len(self) else self._place(newer)
-            with suppress(RuntimeError):  # under a transform of torch.func nothing can be written
-                if kept is None:
-                    torch.sub(newer, older, out=place)
-                else:
-                    place.copy_(select(learned, newer - older, kept))
-                return
-            self.blocks = []
-        difference = newer - older
-        if kept is not None:
-            difference = select(learned, difference, kept)
-        self.columns[slot : slot + 1] = [difference]
 
-    def detach(self) -> None:
-        """Drop the graph."""
-        self.columns = [column.detach() for column in self.columns]
+    @abstractmethod
+    def border(self, row: Tensor, column: Tensor, learned: Tensor) -> None:
+        """Write the row and the column of the newest difference to the matrix, and move on.
 
-    def copy(self) -> Differences:
-        """A copy with the same columns that changes apart from this one."""
-        fresh = Differences(self.size)
-        for column in self.columns:
-            fresh._place(column).copy_(column)
-        fresh.count = self.count
-        return fresh
+        Where they cross the column counts.
 
-    def _place(self, like: Tensor) -> Tensor:
-        """Where the next column may be written."""
-        block, inside = divmod(len(self.columns), BLOCK)
-        if block == len(self.blocks):
-            width = min(BLOCK, self.size - len(self.columns))
-            self.blocks.append(like.new_empty(like.shape[0], width, like.shape[1]))
-        self.columns.append(self.blocks[block][:, inside])
-        return self.columns[-1]
+        Args:
+            row: (B, filled).
+            column: (B, filled).
+            learned: the samples that learn, (B,), bool.
+        """
 
-    def dots(self, vector: Tensor) -> Tensor:
-        """The inner product of each with `vector`, (B, D); (B, len).
+    def own(self, border: Tensor) -> Tensor:
+        """The entry of the newest difference with itself; (B,).
+
+        Args:
+            border: its row or column, (B, filled).
+        """
+        if isinstance(self.slot, Tensor):
+            return border.index_select(1, self.slot)[:, 0]
+        return border[:, self.slot]
+
+    @abstractmethod
+    def amend(self, border: Tensor, *, by: float, towards: Tensor | None = None) -> Tensor:
+        """Move the entry of the newest difference with itself: `own + by (towards - own)`.
+
+        Args:
+            border: a row or a column of the newest difference, (B, filled); it may be overwritten.
+            by: how far, as a share of the way.
+            towards: where to, (B,); None is 0.
+
+        Returns:
+            The border, (B, filled).
+        """
+
+    @abstractmethod
+    def forget(self, samples: Tensor) -> None:
+        """Empty the window of some samples.
+
+        Args:
+            samples: which, (B,), bool.
+        """
+
+    @abstractmethod
+    def dots(self, vectors: Tensor) -> Tensor:
+        """The inner products of each difference with vectors.
+
+        Args:
+            vectors: (B, V, D).
+
+        Returns:
+            (B, V, filled, 2), the last dimension in the order of a pair.
+        """
+
+    @abstractmethod
+    def with_residuals(self, vector: Tensor) -> Tensor:
+        """The inner products of the differences of residuals with a vector: (B, D) → (B, filled).
 
         Args:
             vector: (B, D).
-
-        Returns:
-            (B, len), in the order of the slots.
         """
-        if not self._as_products(vector):
-            return torch.stack([(column * vector).sum(dim=1) for column in self.columns], dim=1)
-        return torch.cat([_product(vector, block.mT) for block in self._filled()], dim=1)
 
-    def subtract(self, start: Tensor, weights: Tensor) -> Tensor:
-        """Return `start - Σ weight · difference`.
+    @abstractmethod
+    def mix(self, pair: Tensor, weights: Tensor, *, parts: Sequence[int]) -> Tensor:
+        """Return `part - Σ weight · difference` of some parts of a pair.
 
         Args:
-            start: (B, D).
-            weights: in the order of the slots, (B, len).
+            pair: (B, 2, D).
+            weights: (B, filled).
+            parts: which of a pair.
 
         Returns:
-            (B, D).
+            (B, parts, D).
         """
-        weights = weights.to(start.dtype)
-        if self._as_products(start, weights):
-            parts, blocks = weights.split(BLOCK, dim=1), self._filled()
-            left = start - _product(parts[0], blocks[0])
-            for part, block in zip(parts[1:], blocks[1:], strict=True):
-                left -= _product(part, block)
-            return left
-        for weight, column in zip(weights.unbind(dim=1), self.columns, strict=True):
-            start = torch.addcmul(start, weight[:, None], column, value=-1)
-        return start
 
-    def _as_products(self, *factors: Tensor) -> bool:
-        """Whether matrix products would do: no gradient is asked for, and they round no factor."""
-        graph = torch.is_grad_enabled() and any(factor.requires_grad for factor in factors)
-        return bool(self.blocks) and not graph and _are_products_exact()
-
-    def _filled(self) -> list[Tensor]:
-        """The blocks without the places that nothing has been written to."""
-        filled = [min(BLOCK, len(self) - BLOCK * index) for index in range(len(self.blocks))]
-        return [block[:, :width] for block, width in zip(self.blocks, filled, strict=True)]
+    @property
+    def matrix(self) -> Tensor:
+        """The part of `gram` that is filled, (B, filled, filled)."""
+        return self.gram[:, : self.filled, : self.filled]
 
 
-def _product(vector: Tensor, matrix: Tensor) -> Tensor:
-    """`vector matrix` for each sample, in their own dtype: (B, K), (B, K, L) → (B, L)."""
-    with torch.autocast(vector.device.type, enabled=False):
-        return torch.bmm(vector[:, None], matrix)[:, 0]
+class Ring(Differences):
+    """Differences that lie together and are written in place: for where no gradient is asked for.
+
+    Args:
+        history: of the window, zeros where it is empty, (B, m, 2, D).
+        gram: likewise, (B, m, m).
+        slot: the place of the next.
+        filled: how many places there are.
+    """
+
+    def __init__(
+        self, history: Tensor, gram: Tensor, *, slot: int | Tensor = 0, filled: int = 0
+    ) -> None:
+        self.history, self.gram = history, gram
+        self.slot, self.filled = slot, filled
+        self.size = history.shape[1]
+
+    @classmethod
+    def empty(cls, rows: Tensor, size: int) -> Ring:
+        """Nothing yet.
+
+        Args:
+            rows: like the states, (B, D), in the dtype of the differences.
+            size: how many are kept.
+        """
+        history = rows.new_zeros(rows.shape[0], size, 2, rows.shape[1])
+        gram = torch.eye(size, dtype=batch.widest(rows.device), device=rows.device)
+        return cls(history, gram.repeat(rows.shape[0], 1, 1))
+
+    def copy(self) -> Ring:
+        """A copy that changes apart from this one."""
+        return Ring(self.history.clone(), self.gram.clone(), slot=self.slot, filled=self.filled)
+
+    def push(self, newer: Tensor, older: Tensor, learned: Tensor, *, spent: bool) -> Tensor:
+        """Write the difference to its place."""
+        if isinstance(self.slot, int):
+            self.filled = max(self.filled, self.slot + 1)
+        if isinstance(self.slot, Tensor) or torch.compiler.is_compiling():
+            difference = newer - older
+            self._put(self.history, self._kept(difference, self.history, learned))
+            return difference
+        place = self.history[:, self.slot]
+        if batch.seen_to_hold(learned):
+            return torch.sub(newer, older, out=place)
+        difference = torch.sub(newer, older, out=older if spent else None)
+        torch.where(learned[:, None, None], difference, place, out=place)
+        return difference
+
+    def border(self, row: Tensor, column: Tensor, learned: Tensor) -> None:
+        """Write them in place."""
+        symmetric = row is column
+        row = self._kept(row, self.matrix, learned)
+        self._put(self.matrix, row)
+        self._put(self.matrix.mT, row if symmetric else self._kept(column, self.matrix.mT, learned))
+        self.slot = (self.slot + 1) % self.size
+
+    def amend(self, border: Tensor, *, by: float, towards: Tensor | None = None) -> Tensor:
+        """Move it in place."""
+        own = self.own(border)
+        if isinstance(self.slot, Tensor):
+            moved = own * (1 - by) if towards is None else own.lerp(towards, by)
+            return border.index_copy(1, self.slot, moved[:, None])
+        if towards is None:
+            own.mul_(1 - by)
+        else:
+            own.lerp_(towards, by)
+        return border
+
+    def _kept(self, new: Tensor, table: Tensor, learned: Tensor) -> Tensor:
+        if batch.seen_to_hold(learned):
+            return new
+        if isinstance(self.slot, Tensor):
+            old = table.index_select(1, self.slot)[:, 0]
+        else:
+            old = table[:, self.slot]
+        return torch.where(batch.spread(learned, old), new, old)
+
+    def _put(self, table: Tensor, new: Tensor) -> None:
+        if isinstance(self.slot, Tensor):
+            table.index_copy_(1, self.slot, new[:, None].to(table.dtype))
+        else:
+            table[:, self.slot].copy_(new)
+
+    def forget(self, samples: Tensor) -> None:
+        """An infinite entry on the diagonal gives its column the weight 0, and touches no other."""
+        if not batch.seen_to_fail(samples):
+            diagonal = self.matrix.diagonal(dim1=1, dim2=2)
+            diagonal.masked_fill_(samples[:, None], torch.inf)
+
+    def dots(self, vectors: Tensor) -> Tensor:
+        """One product of matrices."""
+        columns = self.history[:, : self.filled].flatten(1, 2)  # (B, 2 filled, D)
+        return _products(vectors, columns).unflatten(2, (self.filled, 2))
+
+    def with_residuals(self, vector: Tensor) -> Tensor:
+        """One product of matrices."""
+        return _products(vector[:, None], self.history[:, : self.filled, RESIDUALS])[:, 0]
+
+    def mix(self, pair: Tensor, weights: Tensor, *, parts: Sequence[int]) -> Tensor:
+        """One product of matrices."""
+        chosen = slice(parts[0], parts[-1] + 1)
+        start = pair[:, chosen].flatten(1)[:, None]  # (B, 1, parts D)
+        columns = self.history[:, : self.filled, chosen].flatten(2)
+        weights = weights[:, None].to(start.dtype)
+        if _are_products_exact():
+            with _exactly(start):
+                mixed = torch.baddbmm(start, weights, columns, alpha=-1)
+        else:
+            mixed = start - (weights.mT * columns).sum(dim=1, keepdim=True)
+        return mixed.unflatten(2, (len(parts), -1))[:, 0]
+
+
+class Columns(Differences):
+    """Differences that stay by themselves, so that autograd keeps nothing twice.
+
+    Args:
+        size: how many are kept.
+        pairs: those there are, each (B, 2, D), in the order of their places.
+        gram: likewise, (B, len, len).
+        slot: the place of the next.
+    """
+
+    def __init__(
+        self, size: int, gram: Tensor, *, pairs: Sequence[Tensor] = (), slot: int = 0
+    ) -> None:
+        self.size, self.gram = size, gram
+        self.pairs = list(pairs)
+        self.slot: int = slot
+        self.filled = len(self.pairs)
+
+    @classmethod
+    def empty(cls, rows: Tensor, size: int) -> Columns:
+        """Nothing yet.
+
+        Args:
+            rows: like the states, (B, D).
+            size: how many are kept.
+        """
+        return cls(size, rows.new_zeros(len(rows), 0, 0, dtype=batch.widest(rows.device)))
+
+    @classmethod
+    def of(cls, ring: Ring) -> Columns:
+        """What a ring holds.
+
+        Args:
+            ring: it is left as it is.
+        """
+        pairs = ring.history[:, : ring.filled].clone().unbind(1)
+        return cls(ring.size, ring.matrix.clone(), pairs=pairs, slot=int(ring.slot))
+
+    def ring(self) -> Ring:
+        """The same in a ring, without the graph."""
+        pairs = torch.stack(self.pairs, dim=1).detach()
+        free = self.size - self.filled
+        history = F.pad(pairs, (0, 0, 0, 0, 0, free))
+        gram = _grown(self.gram.detach(), free)
+        return Ring(history, gram, slot=self.slot, filled=self.filled)
+
+    def push(self, newer: Tensor, older: Tensor, learned: Tensor, *, spent: bool) -> Tensor:
+        """Put the difference in its place."""
+        del spent
+        difference = newer - older
+        old = self.pairs[self.slot] if self.slot < self.filled else torch.zeros_like(difference)
+        kept = batch.select(learned, difference, old)
+        self.pairs[self.slot : self.slot + 1] = [kept]
+        self.filled = len(self.pairs)
+        return difference
+
+    def border(self, row: Tensor, column: Tensor, learned: Tensor) -> None:
+        """Make a new matrix of the old one and its new border."""
+        place, before = self.slot, self.gram
+        if place == before.shape[1]:
+            before = _grown(before, 1)
+        here = torch.arange(self.filled, device=row.device) == place
+        new = torch.where(here[:, None], row[:, None], before)
+        new = torch.where(here, column[:, :, None], new)
+        self.gram = batch.select(learned, new, before)
+        self.slot = (place + 1) % self.size
+
+    def amend(self, border: Tensor, *, by: float, towards: Tensor | None = None) -> Tensor:
+        """Move that of a copy."""
+        own = self.own(border)
+        moved = own * (1 - by) if towards is None else own.lerp(towards, by)
+        here = torch.arange(self.filled, device=border.device) == self.slot
+        return torch.where(here, moved[:, None], border)
+
+    def forget(self, samples: Tensor) -> None:
+        """Likewise with an infinite diagonal."""
+        infinite = torch.full_like(self.gram, torch.inf)
+        here = torch.eye(self.filled, dtype=torch.bool, device=self.gram.device)
+        self.gram = torch.where(samples[:, None, None] & here, infinite, self.gram)
+
+    def dots(self, vectors: Tensor) -> Tensor:
+        """One by one."""
+        found = [(pair[:, None] * vectors[:, :, None]).sum(dim=-1) for pair in self.pairs]
+        return torch.stack(found, dim=2)
+
+    def with_residuals(self, vector: Tensor) -> Tensor:
+        """One by one."""
+        return torch.stack([(pair[:, RESIDUALS] * vector).sum(-1) for pair in self.pairs], dim=1)
+
+    def mix(self, pair: Tensor, weights: Tensor, *, parts: Sequence[int]) -> Tensor:
+        """One by one."""
+        chosen = slice(parts[0], parts[-1] + 1)
+        mixed, weights = pair[:, chosen], weights.to(pair.dtype)
+        for weight, column in zip(weights.unbind(dim=1), self.pairs, strict=True):
+            mixed = torch.addcmul(mixed, weight[:, None, None], column[:, chosen], value=-1)
+        return mixed
+
+
+def _grown(gram: Tensor, by: int) -> Tensor:
+    """With room for more differences: (B, m, m) → (B, m + by, m + by), 1 on its new diagonal."""
+    size = gram.shape[1]
+    identity = torch.eye(size + by, dtype=gram.dtype, device=gram.device)
+    new = torch.arange(size + by, device=gram.device) >= size
+    return torch.where(new, identity, F.pad(gram, (0, by, 0, by)))
+
+
+def _products(vectors: Tensor, columns: Tensor) -> Tensor:
+    """The inner products of vectors and columns: (B, V, D), (B, L, D) → (B, V, L)."""
+    if not _are_products_exact():
+        return torch.stack([(columns * v[:, None]).sum(-1) for v in vectors.unbind(1)], dim=1)
+    with _exactly(vectors):
+        return torch.bmm(vectors, columns.mT)
+
+
+def _exactly(like: Tensor) -> AbstractContextManager[object]:
+    """Keep products in their own dtype where a caller has asked to cast them."""
+    kind = like.device.type
+    if torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, enabled=False)
+    return nullcontext()
 
 
 def _are_products_exact() -> bool:
     """Whether a matrix product keeps all digits of its factors, as far as can be known."""
+    if torch.compiler.is_compiling():  # which makes one kernel of a product and its sum
+        return False
     try:
         return torch.get_float32_matmul_precision() == "highest"
     except RuntimeError:  # it was set device by device

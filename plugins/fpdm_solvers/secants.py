@@ -3,59 +3,75 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 import torch
-from attrs import define, evolve, frozen
+from attrs import define, evolve
 from torch import Tensor
 
 from fpdm import batch
 from fpdm.batch import Layout
 from fpdm.errors import InvalidValueError
 from fpdm.iteration import Evaluation, IterativeSolver
-from fpdm_solvers.differences import Differences
+from fpdm_solvers.differences import IMAGES, RESIDUALS, Columns, Differences, Ring
+
+ZERO = torch.zeros(())
 
 
-@frozen(eq=False)
-class Past:
-    """An evaluation, the states as rows.
+class Observed(Evaluation):
+    """An evaluation whose residual and image lie side by side, and are measured together.
 
     Attributes:
-        image: `f(z)`, (B, D).
-        difference: `f(z) - z`, (B, D).
-        gap: its norm, (B,).
+        pair: the two of them in float32 or wider, the states as rows, (B, 2, D).
     """
 
-    image: Tensor
-    difference: Tensor
-    gap: Tensor
+    def __init__(self, z: Tensor, image: Tensor, pair: Tensor) -> None:
+        super().__init__(z, image)
+        self.pair = pair
+        self._lengths = batch.lengths(pair.detach())
+        self._gap, self._size = self._lengths.unbind(1)
 
 
 @define(eq=False)
 class Secants:
-    """What a secant method remembers, the states as rows in float32 or wider; it is overwritten.
+    """What a secant method remembers; it is overwritten.
 
     Attributes:
         method: the solver.
         layout: of the state.
         dtype: of the state.
-        last: the last evaluation; None before the first.
-        accelerated: whether the iterate made from it was more than a plain one, (B,).
-        d_images: differences of successive images, the columns of dF.
-        tests: the vectors with which the secant equations are multiplied, the columns of T.
-        scale: the inverse length of each test, (B, m); 0 where a sample has forgotten it.
-        matrix: of the equations, Tᵀ dR or what stands in for it, with unit tests, (B, m, m).
+        device: of the state.
+        past: the differences, the states as rows in float32 or wider; None before there is one.
+        last: the pair of the last evaluation, (B, 2, D); None before the first.
+        limit: the residual beyond which the next iterate is rejected: inf where it is no more than
+            a plain one, (B,); None where it is nowhere more.
+        room: how many differences there will be at most.
+        recorded: whether autograd, or a transform of torch.func, keeps what is computed, so that
+            nothing may be overwritten.
+        owned: whether nobody else will go on from this, so that it need not be copied first.
     """
 
     method: SecantSolver
     layout: Layout
     dtype: torch.dtype
-    last: Past | None
-    accelerated: Tensor
-    d_images: Differences
-    tests: Differences
-    scale: Tensor
-    matrix: Tensor
+    device: torch.device
+    past: Differences | None = None
+    last: Tensor | None = None
+    limit: Tensor | None = None
+    room: int = 1
+    recorded: bool = False
+    owned: bool = False
+
+    def hand_over(self) -> None:
+        """Promise that this is gone on from once: whoever does so may overwrite it."""
+        self.owned = True
+
+    def record(self) -> None:
+        """From now on overwrite nothing."""
+        self.recorded = True
+        if isinstance(self.past, Ring):
+            self.past = Columns.of(self.past)
 
 
 class SecantSolver(IterativeSolver):
@@ -81,56 +97,62 @@ class SecantSolver(IterativeSolver):
         return False
 
     @property
-    def shift(self) -> float:
-        """What is added to the diagonal of M, relative to the squared lengths of the tests."""
-        return 0.0
-
-    @property
     @abstractmethod
     def window(self) -> int:
         """How many differences are kept."""
 
     @abstractmethod
-    def border(
-        self, past: Secants, last: Past, new: Past, learned: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Push the newest column of T, and return the newest row and column of M.
+    def border_of(self, past: Differences, newest: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the newest row and column of M.
 
         Args:
-            past: with the newest difference in `d_images`, but in nothing else.
-            last: the evaluation from which the newest differences are taken.
-            new: the evaluation to which they are taken.
-            learned: the samples for which T is to change, (B,).
+            past: with the newest difference in it.
+            newest: that difference, (B, 2, D).
 
         Returns:
-            (B, m) twice.
+            (B, m) twice; the very same tensor where M is symmetric.
         """
 
-    def mix(self, past: Secants, new: Past, gamma: Tensor) -> Tensor:
+    @abstractmethod
+    def weigh(
+        self, past: Differences, residual: Tensor, rejected: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return `γ`, (B, m), and above 0 where there is none, (B,).
+
+        Args:
+            past: the differences.
+            residual: `r_k`, (B, D).
+            rejected: the samples that do not use it, (B,); None for none.
+        """
+
+    def mix(self, past: Differences, pair: Tensor, gamma: Tensor) -> Tensor:
         """Return the next iterate, `f(z_k) - dF γ`; (B, D).
 
         Args:
-            past: with all of the newest evaluation.
-            new: that evaluation.
+            past: the differences.
+            pair: the residual and the image, (B, 2, D).
             gamma: (B, m).
         """
-        return past.d_images.subtract(new.image, gamma)
+        return past.mix(pair, gamma, parts=(IMAGES,))[:, 0]
+
+    def begin_with(self, evaluation: Observed) -> Tensor:
+        """Return the next iterate where there is no difference yet; (B, ...).
+
+        Args:
+            evaluation: the first.
+        """
+        return evaluation.image
 
     def start(self, z0: Tensor) -> Secants:
         """Begin without a past."""
-        window, layout = self.window, Layout.of(z0)
-        empty = z0.new_empty(len(layout.rows(z0)), 0, dtype=batch.widest(z0.device))
-        return Secants(
-            method=self,
-            layout=layout,
-            dtype=z0.dtype,
-            last=None,
-            accelerated=torch.zeros(len(empty), dtype=torch.bool, device=empty.device),
-            d_images=Differences(window),
-            tests=Differences(window),
-            scale=empty,
-            matrix=empty[:, :, None].expand(-1, 0, 0),
-        )
+        return Secants(self, Layout.of(z0), z0.dtype, z0.device, room=self.window)
+
+    def begin(self, x0: Tensor, *, evals: int, carry: Any = None) -> Secants:
+        """Begin with room for what is to come, or with the differences of an earlier solve."""
+        state: Secants = super().begin(x0, evals=evals, carry=carry)
+        if not self.carry:
+            state.room = max(1, min(self.window, evals - 1))
+        return state
 
     def resume(self, z0: Tensor, carry: Any) -> Secants:
         """Begin with the differences of an earlier solve; it may have been of another `f`.
@@ -145,108 +167,134 @@ class SecantSolver(IterativeSolver):
                 f"carry: {self} needs what it has carried itself, from states of the same shape, "
                 f"dtype, device and memory format; here they are {tuple(z0.shape)} {z0.dtype}."
             )
-        return evolve(carry, d_images=carry.d_images.copy(), tests=carry.tests.copy())
+        fresh.past = carry.past
+        if isinstance(carry.past, Ring) and not carry.owned:
+            fresh.past = carry.past.copy()
+        return fresh
 
     def carried(self, state: Secants) -> Secants:
         """Hand the differences on, and not the last evaluation, which was of another `f`."""
-        state.d_images.detach()
-        state.tests.detach()
-        state.last = None
-        state.accelerated = torch.zeros_like(state.accelerated)
-        state.scale, state.matrix = state.scale.detach(), state.matrix.detach()
+        past = state.past.ring() if isinstance(state.past, Columns) else state.past
+        return evolve(state, past=past, last=None, limit=None, recorded=False)
+
+    def observe(self, z: Tensor, image: Tensor, state: Secants) -> Observed:
+        """Put residual and image side by side."""
+        rows_z, rows = state.layout.rows(z), state.layout.rows(image)
+        wide = batch.wide(z.dtype)
+        graph = torch.is_grad_enabled() and (image.requires_grad or z.requires_grad)
+        if not (graph or state.recorded or torch.compiler.is_compiling()):
+            shape = (rows.shape[0], 2, rows.shape[1])
+            pair = torch.empty(shape, dtype=wide, device=z.device)
+            with suppress(RuntimeError):  # under a transform nothing can be written
+                pair[:, IMAGES].copy_(rows)
+                torch.sub(pair[:, IMAGES], rows_z, out=pair[:, RESIDUALS])
+                return Observed(z, image, pair)
+        if not (state.recorded or torch.compiler.is_compiling()):
+            state.record()
+        rows = rows.to(wide)
+        return Observed(z, image, torch.stack([rows - rows_z.to(wide), rows], dim=1))
+
+    def learn(self, evaluation: Evaluation, state: Secants) -> Secants:
+        """Remember the newest difference."""
+        self._take_in(cast("Observed", evaluation), state)
         return state
 
     def advance(self, z: Tensor, image: Tensor, state: Secants) -> tuple[Tensor, Secants]:
-        """Remember the newest differences, then step along them."""
-        return self.step(Evaluation(z, image), state)
+        """Remember the newest difference, then step along all of them."""
+        evaluation = self.observe(z, image, state)
+        evaluation.answered = evaluation.gap < torch.inf
+        return self.step(evaluation, state)
 
     def step(self, evaluation: Evaluation, state: Secants) -> tuple[Tensor, Secants]:
         """The same, with what was measured."""
-        image = state.layout.rows(evaluation.image).to(batch.wide(evaluation.z.dtype))
-        new = Past(
-            image=image,
-            difference=state.layout.rows(evaluation.difference),
-            gap=evaluation.gap,
-        )
-        trusted, rejected = image, torch.zeros_like(state.accelerated)
-        if state.last is not None:
-            trusted = state.last.image
-            rejected = state.accelerated & (new.gap > self.safeguard * state.last.gap)
-            self._learn(state, state.last, new, rejected)
-        state.last = new
-        gamma = self._solve(state, new)
-        state.accelerated = (gamma.detach() != 0).any(dim=1) & ~rejected
-        proposal = self.mix(state, new, gamma)
-        if proposal is image:  # nothing to go by yet: a plain step
-            return evaluation.image, state
-        proposal = batch.select(rejected, trusted, proposal)
-        return state.layout.state(proposal.to(evaluation.z.dtype)), state
+        observed = cast("Observed", evaluation)
+        trusted = state.last
+        rejected = self._take_in(observed, state)
+        if rejected is None:
+            trusted = None  # which is not small
+        answered, z, pair = observed.answered, observed.z, cast("Tensor", state.last)
+        past, state.limit = state.past, None
+        if past is None:  # nothing to go by yet: a plain step
+            return batch.select(answered, self.begin_with(observed), z), state
+        gamma, moved = self._solve(past, pair[:, RESIDUALS], rejected)
+        # inf where the step is a plain one
+        state.limit = torch.addcdiv(ZERO, observed.gap, moved, value=self.safeguard)
+        proposal = self.mix(past, pair, gamma)
+        if rejected is not None and trusted is not None and not batch.seen_to_fail(rejected):
+            mask, plain = rejected[:, None], trusted[:, IMAGES]
+            if state.recorded or torch.compiler.is_compiling():
+                proposal = torch.where(mask, plain, proposal)
+            else:
+                torch.where(mask, plain, proposal, out=proposal)
+        if state.dtype == torch.float16:  # whose range an extrapolation can leave
+            most = torch.finfo(torch.float16).max
+            proposal = proposal.clamp(-most, most)
+        proposal = state.layout.state(proposal.to(state.dtype))
+        return batch.select(answered, proposal, z), state
 
-    def _learn(self, past: Secants, last: Past, new: Past, rejected: Tensor) -> None:
-        """Take in the differences to the last evaluation."""
-        learned = self._learns(past, last, new)
-        past.d_images.push(new.image, last.image, learned)
-        row, column = self.border(past, last, new, learned)
-        slot, length = past.tests.slot, torch.linalg.vector_norm(past.tests.newest, dim=1)
-        sound = learned & (length > 0) & (length < torch.inf)
-        unit = torch.where(sound, 1 / torch.where(sound, length, 1), 0).to(past.scale.dtype)
-        scale = _put(past.scale, slot, unit)
-        both = scale * unit[:, None]
-        matrix = _put(past.matrix, slot, (both * row)[:, : past.matrix.shape[2]])
-        matrix = _put(matrix, slot, both * column, dim=2)
-        if slot < past.scale.shape[1]:  # whoever learns nothing keeps what was there
-            scale = batch.select(learned, scale, past.scale)
-            matrix = batch.select(learned, matrix, past.matrix)
-        if self.forgets:
-            scale = batch.select(rejected, torch.zeros_like(scale), scale)
-            matrix = batch.select(rejected, torch.zeros_like(matrix), matrix)
-        past.scale, past.matrix = scale, matrix
+    def _take_in(self, new: Observed, state: Secants) -> Tensor | None:
+        """Learn from the differences to the last evaluation; return the rejected samples, (B,)."""
+        pair, last, rejected = new.pair, state.last, None
+        if state.recorded:  # 0 times the gradient of NaN would be NaN
+            pair = batch.select(new.answered, pair, torch.zeros_like(pair))
+        if last is not None:
+            if state.limit is not None:
+                rejected = new.gap > state.limit
+            # the others would only put rounding in the place of something better
+            learned = new.gap > 2 * torch.finfo(state.dtype).eps * new.size
+            if new.settled is not None:
+                learned = learned & new.answered
+                rejected = None if rejected is None else rejected & new.answered
+            if rejected is not None and batch.seen_to_fail(rejected):
+                rejected = None
+            if state.past is None:
+                kind = Columns if state.recorded else Ring
+                state.past = kind.empty(pair[:, IMAGES], state.room)
+            newest = state.past.push(pair, last, learned, spent=rejected is None)
+            row, column = self.border_of(state.past, newest)
+            state.past.border(row, column, learned)
+            if rejected is not None and self.forgets:
+                state.past.forget(rejected)
+        state.last = pair
+        return rejected
 
-    def _learns(self, past: Secants, last: Past, new: Past) -> Tensor:
-        """Whether a sample's differences say something of `f`, (B,).
-
-        Those of a sample that is over do not, nor those that are no more than rounding: they would
-        only take the place of better ones.
-        """
-        size = torch.linalg.vector_norm(new.image.detach(), dim=1)
-        rounding = 2 * torch.finfo(past.dtype).eps * size
-        return (new.gap > 0) & (torch.maximum(new.gap, last.gap) > rounding)
-
-    def _solve(self, past: Secants, new: Past) -> Tensor:
-        """`γ`, (B, m), zero where a sample cannot be solved."""
-        if not len(past.tests):
-            return past.scale
-        diagonal = torch.where(past.scale > 0, self.shift, 1.0).to(past.scale.dtype)
-        matrix = past.matrix + diagonal.diag_embed()
-        right = past.scale * past.tests.dots(new.difference)
-        if matrix.requires_grad:  # 0 times the gradient of a singular system would be NaN
-            with torch.no_grad():
-                regular = _solve(matrix, right).isfinite().all(dim=1)
-            matrix = batch.select(regular, matrix, torch.ones_like(diagonal).diag_embed())
-            right = batch.select(regular, right, torch.zeros_like(right))
-        gamma = past.scale * _solve(matrix, right)
-        return torch.where(gamma.isfinite().all(dim=1, keepdim=True), gamma, 0)
+    def _solve(
+        self, past: Differences, residual: Tensor, rejected: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """`γ`, (B, m), zero where there is none, and where it is not zero, (B,)."""
+        gamma, failed = self.weigh(past, residual, rejected)
+        length = torch.linalg.vector_norm(gamma.detach(), dim=1).nan_to_num(0, 0, 0)
+        moved = failed < (length > 0)  # as numbers: 0 < 1
+        return torch.where(moved[:, None], gamma, ZERO), moved
 
 
-def _solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """`matrix⁻¹ right`, (B, m, m) and (B, m); not finite where a matrix is singular.
+def along_steps(past: Differences, residual: Tensor, rejected: Tensor | None) -> Tensor:
+    """`dZᵀ r_k`, (B, m), zero for the samples that do not use it.
 
-    `torch.linalg.solve_ex` is this too, but waits to check its pivots.
+    Args:
+        past: the differences.
+        residual: `r_k`, (B, D).
+        rejected: those samples, (B,); None for none.
     """
-    factors, pivots, _ = torch.linalg.lu_factor_ex(matrix)
-    permutation, lower, upper = torch.lu_unpack(factors, pivots)
-    right = permutation.mT @ right[:, :, None]
-    right = torch.linalg.solve_triangular(lower, right, upper=False, unitriangular=True)
-    return torch.linalg.solve_triangular(upper, right, upper=True)[:, :, 0]
+    products = past.dots(residual[:, None])[:, 0]  # (B, m, 2)
+    right = (products[..., IMAGES] - products[..., RESIDUALS]).to(past.matrix.dtype)
+    return right if rejected is None else right.masked_fill(rejected[:, None], 0)
+
+
+def with_steps(products: Tensor) -> tuple[Tensor, Tensor]:
+    """Products of the newest difference `(dR, dF)` with steps, and of the newest step with images.
+
+    Args:
+        products: of the newest difference with all of them, (B, 2, m, 2).
+
+    Returns:
+        `dZᵀ dR` and `dFᵀ dZ`, (B, m) each, where the newest stands at the right.
+    """
+    both = products[..., IMAGES] - products[:, RESIDUALS].mT
+    along, of_step = both.unbind(1)
+    return along, of_step
 
 
 def _kind(past: Secants) -> tuple[object, ...]:
     """What has to agree so that one solve can go on from another."""
-    return past.method, past.layout, past.dtype, past.scale.device
-
-
-def _put(table: Tensor, slot: int, new: Tensor, *, dim: int = 1) -> Tensor:
-    """A table with `new` in one slot of a dimension, or after the last one."""
-    before, after = table.tensor_split([slot], dim=dim)
-    rest = after.narrow(dim, 1, after.shape[dim] - 1) if after.shape[dim] else after
-    return torch.cat([before, new.unsqueeze(dim), rest], dim=dim)
+    return past.method, past.layout, past.dtype, past.device

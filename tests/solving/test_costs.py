@@ -1,11 +1,14 @@
 """What a solve costs beyond the evaluations of `f`, counted in bytes and operations."""
 
+from functools import partial
+
 import pytest
 import torch
-from torch.profiler import ProfilerActivity, profile
 
 import fpdm
+from fpdm import batch
 from fpdm.counting import Counted
+from tests.operations import operations
 from tests.toys import peak_bytes
 
 SHAPE = (8, 65_536)
@@ -68,8 +71,49 @@ def test_the_last_evaluation_is_not_followed_by_a_step_that_nobody_sees(name):
 
 
 def test_plain_iteration_takes_the_residual_once():
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
-        fpdm.solver("naive").solve(torch.cos, torch.zeros(2, 3), evals=50)
-    count = {event.key: event.count for event in seen.key_averages()}
-    assert count["aten::linalg_vector_norm"] == 2
-    assert count["aten::cos"] == 50
+    seen = operations(lambda: fpdm.solver("naive").solve(torch.cos, torch.zeros(2, 3), evals=20))
+    assert seen["aten::sub"] == 1
+    assert seen["aten::linalg_vector_norm"] == 21  # of each image too, to see whether it is finite
+    assert seen["aten::cos"] == 20
+
+
+def cost(solver, *, dtype=torch.float32) -> float:
+    """Operations beyond `f`, per evaluation."""
+    x0, offset = torch.randn(2, 4, 70).to(dtype)
+    slope = 0.9 * torch.rand(4, 70, dtype=dtype)
+    few, many = (
+        operations(
+            lambda evals=evals: solver.solve(
+                lambda z: torch.addcmul(offset, slope, z), x0, evals=evals
+            )
+        ).total()
+        for evals in (8, 16)
+    )
+    return (many - few) / 8 - 1
+
+
+LIMITS = [
+    ("naive", {}, 4, 4),
+    *(("anderson", {"memory": m, "carry": c}, 36, 36) for m in (1, 6, 10) for c in (False, True)),
+    ("anderson", {"mixing": 0.5}, 36, 36),
+    ("anderson", {"kind": "I"}, 36, 42),
+    *(("broyden", {"rank": rank, "carry": rank == 6}, 40, 40) for rank in (1, 6, 30)),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "most", "_"), LIMITS)
+def test_an_evaluation_costs_few_operations(name, options, most, _):
+    assert cost(fpdm.solver(name, **options)) <= most
+
+
+@pytest.mark.parametrize(("name", "options", "_", "most"), LIMITS)
+def test_so_it_does_where_nobody_can_look_at_a_mask(name, options, _, most, monkeypatch):
+    wide = partial(torch.linalg.vector_norm, dim=-1, dtype=torch.float64)
+    monkeypatch.setattr(batch, "lengths", wide)
+    monkeypatch.setattr(batch, "look", lambda _: None)
+    assert cost(fpdm.solver(name, **options)) <= most
+
+
+@pytest.mark.parametrize(("name", "most"), [("naive", 4), ("anderson", 36), ("broyden", 40)])
+def test_half_precision_costs_no_casts_of_the_whole_state_but_two(name, most):
+    assert cost(fpdm.solver(name), dtype=torch.bfloat16) <= most
