@@ -179,6 +179,11 @@ class Network(Protocol):
     training, a `generator`. One that predicts the variance too has the option `learn_sigma`, and
     twice the channels.
 
+    One whose call takes a `condition` may offer `prepare(timesteps, class_labels)`, of (T,) and
+    (B,), which embeds a whole run and gives for each index of a timestep the condition that takes
+    the place of `timestep` and `class_labels`; or None where it cannot. Where a condition is for
+    2 B images and x has B, as under guidance, x stands for both halves.
+
     A network that is trained by its name is built with those of `sample_size`, `in_channels` and
     `num_classes` that it takes, as the data have them; all else that it takes is an option with a
     default. One that is saved, and drawn from by the pipeline, is a model of diffusers: the easiest

@@ -272,6 +272,20 @@ class IterativeSolver(FixedPointSolver):
             The next iterate, shaped and typed like `z`, and the state.
         """
 
+    def blank(self, z0: Tensor) -> Any:
+        """Return a carry that knows nothing: going on from it is beginning afresh.
+
+        A compiled timestep begins with it, so that the first needs no graph of its own: from solve
+        to solve its tensors keep their shapes, and no number changes but in a tensor.
+
+        Args:
+            z0: where a solve starts, (B, ...).
+
+        Returns:
+            The carry; None if the solver has no such thing.
+        """
+        del z0
+
     def begin(self, x0: Tensor, *, evals: int, carry: Any = None) -> Any:
         """Return the state before the first evaluation, afresh or going on.
 

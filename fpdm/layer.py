@@ -180,6 +180,8 @@ class FixedPointLayer(nn.Module):
                 f"Init {type(init).__name__} made a start of shape {tuple(z0.shape)} for features "
                 f"of shape {tuple(features.shape)}: is the history from another run?"
             )
+        if z0.dtype == features.dtype and z0.stride() == features.stride():
+            return z0
         return batch.arrange(z0.to(features.dtype), like=features)
 
     def extra_repr(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -24,6 +25,7 @@ from fpdm import plugins
 from fpdm.checks import check_choice, check_whole
 from fpdm.diffusion import samplers, schedulers
 from fpdm.diffusion.callback import TENSORS, StepCallback, step_callback
+from fpdm.diffusion.interrupts import Interrupts
 from fpdm.diffusion.labels import Classes
 from fpdm.diffusion.noise import check_generators
 from fpdm.errors import InvalidValueError
@@ -136,7 +138,7 @@ class FPDMPipeline(DiffusionPipeline):
                 f"The vae has {vae.config.latent_channels} latent channels, but the network draws "
                 f"{model.config['in_channels']}."
             )
-        self._interrupt = False
+        self._interrupts = Interrupts()
 
     @classmethod
     def digits(cls) -> FPDMPipeline:
@@ -161,7 +163,15 @@ class FPDMPipeline(DiffusionPipeline):
     @property
     def interrupt(self) -> bool:
         """Whether a callback has set `_interrupt`, to end the run after its timestep."""
-        return self._interrupt
+        return self._interrupts.raised
+
+    @property
+    def _interrupt(self) -> bool:
+        return self._interrupts.raised
+
+    @_interrupt.setter
+    def _interrupt(self, value: bool) -> None:
+        self._interrupts.set(value)
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
         """Save all components to a folder, from which `from_pretrained` loads them.
@@ -279,8 +289,9 @@ class FPDMPipeline(DiffusionPipeline):
             )
 
     def _scheduler(self, given: Any) -> Any:
+        """The scheduler of this run, which belongs to it: other runs do not see what it changes."""
         if given is None:
-            return self.scheduler
+            return deepcopy(self.scheduler)
         if isinstance(given, str):
             return samplers.switch(
                 self.scheduler,
@@ -289,21 +300,20 @@ class FPDMPipeline(DiffusionPipeline):
                 learned_variance=bool(self.model.config.get("learn_sigma")),
             )
         samplers.check_scheduler(given)
-        return given
+        return deepcopy(given)
 
     def _spread(self, scheduler: Any, budget: int | None, steps: int | None) -> int:
         """Set the timesteps, and settle the budget, where either is left open."""
         layer = getattr(self.model, "layer", None)
         explicit = self.model.pre_passes + self.model.post_passes
         if steps is not None:
-            samplers.set_timesteps(scheduler, steps, device=self._execution_device)
+            samplers.set_timesteps(scheduler, steps)
         elif budget is None:
-            samplers.set_timesteps(scheduler, STEPS, device=self._execution_device)
+            samplers.set_timesteps(scheduler, STEPS)
         else:
-            calls = check_whole("budget", budget, minimum=1) // (
-                explicit + ITERATIONS * bool(layer)
-            )
-            samplers.set_timesteps_within(scheduler, calls, device=self._execution_device)
+            passes = explicit + ITERATIONS * bool(layer)
+            calls = check_whole("budget", budget, minimum=1) // passes
+            samplers.set_timesteps_within(scheduler, calls)
         if budget is None:
             return len(scheduler.timesteps) * (explicit + (layer.evals if layer else 0))
         return budget
@@ -323,7 +333,7 @@ class FPDMPipeline(DiffusionPipeline):
         elif not isinstance(latents, Tensor) or latents.shape != shape:
             found = tuple(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__
             raise InvalidValueError(f"latents are {found}: must be a tensor of {shape}.")
-        elif not latents.isfinite().all():
+        elif not np.isfinite(latents.detach().float().cpu().numpy()).all():
             raise InvalidValueError("latents hold inf or NaN: must be finite.")
         return latents.to(device, dtype) * getattr(scheduler, "init_noise_sigma", 1.0)
 
@@ -334,11 +344,10 @@ class FPDMPipeline(DiffusionPipeline):
         callback: StepCallback | None,
     ) -> tuple[Tensor, list[StepRecord]]:
         """Go through a run; return its last images, and what is worth keeping of its steps."""
-        self._interrupt = False
         records: list[StepRecord] = []
         replacement: Tensor | None = None
-        with self.progress_bar(total=count) as bar:
-            while len(records) < count and not self._interrupt:
+        with self.progress_bar(total=count) as bar, self._interrupts.run() as interrupt:
+            while len(records) < count and not interrupt.raised:
                 step = run.send(replacement)
                 replacement = step.sample
                 if callback is not None:

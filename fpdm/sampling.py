@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Generator
-from typing import cast
+from typing import Any, cast
 
 import torch
 from attrs import evolve, fields, frozen
@@ -13,12 +14,12 @@ from fpdm import plugins
 from fpdm.allocator import Allocator
 from fpdm.checks import check_whole
 from fpdm.diffusion.guidance import Guidance
-from fpdm.diffusion.stepping import Scheduler, Stepping
+from fpdm.diffusion.stepping import Scheduler, Stepping, stepping
 from fpdm.errors import BudgetError, InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy, Network
 from fpdm.layer import FixedPointLayer
 from fpdm.plugins import Spec
-from fpdm.solution import Solution, Visited
+from fpdm.solution import Denoised, Solution, Visited
 
 
 @frozen(eq=False)
@@ -176,7 +177,7 @@ def sample(
         implicit=layer is not None,
         order=getattr(scheduler, "order", 1),
     )
-    stepping = Stepping(scheduler, generator, negate=negate)
+    taken = stepping(scheduler, generator, negate=negate, device=latents.device)
     solving = None
     if layer is not None:
         policy = "constant" if allocation is None else allocation
@@ -184,13 +185,13 @@ def sample(
             Allocator(
                 plugins.resolve("allocation", policy),
                 budget=iterations,
-                steps=len(stepping.moments),
-                moments=stepping.moments,
+                steps=len(taken.moments),
+                moments=taken.moments,
             ),
             chosen.get("init", layer.init),
             chosen.get("solver", layer.solver),
         )
-    return _steps(model, stepping, latents, class_labels, solving, guidance)
+    return _steps(model, taken, latents, class_labels, solving, guidance)
 
 
 def _check_guidance(guidance: Guidance, model: Network, *, channels: int) -> None:
@@ -216,17 +217,16 @@ class _Solving:
 
 def _steps(
     model: Network,
-    stepping: Stepping,
+    taken: Stepping,
     x: Tensor,
     class_labels: Tensor,
     solving: _Solving | None,
     guidance: Guidance,
 ) -> Generator[Step, Tensor | None, None]:
-    count, (batch, channels) = len(stepping.timesteps), x.shape[:2]
+    count, (batch, channels) = len(taken.timesteps), x.shape[:2]
     history: tuple[Visited, ...] = ()
-    for index, (timestep, moment) in enumerate(
-        zip(stepping.timesteps, stepping.moments, strict=True)
-    ):
+    told = _Told(model, taken.timesteps, class_labels)
+    for index, (timestep, moment) in enumerate(zip(taken.timesteps, taken.moments, strict=True)):
         doubled = guidance.acts(index, steps=count)
         granted, options = 0, {}
         if solving is not None:
@@ -239,11 +239,7 @@ def _steps(
                 "solver": solving.solver,
                 "init": solving.init,
             }
-        x_in, labels = stepping.scale(x, timestep), class_labels
-        if doubled:
-            x_in = torch.cat([x_in, x_in])
-            labels = torch.cat([labels, torch.full_like(labels, cast("int", model.null_class))])
-        denoised = model(x_in, timestep=timestep, class_labels=labels, **options)
+        denoised = told.call(taken.scale(x, index), index, doubled=doubled, **options)
         solution = denoised.solution
         if solving is not None and solution is not None:
             past = (_without_carry(older) for older in history)
@@ -252,7 +248,7 @@ def _steps(
         prediction, variance = denoised.sample.tensor_split([channels], dim=1)
         if doubled:
             prediction, variance = guidance.combine(prediction), variance[:batch]
-        x = stepping.step(prediction, variance, timestep, x)
+        x = taken.step(prediction, variance, index, x)
         replacement = yield Step(
             index=index,
             steps=count,
@@ -265,6 +261,36 @@ def _steps(
             solution=solution,
         )
         x = x if replacement is None else replacement
+
+
+class _Told:
+    """What a network is told at the timesteps of a run, made ready when it is first wanted."""
+
+    def __init__(self, model: Network, timesteps: Tensor, class_labels: Tensor) -> None:
+        self.model, self.timesteps, self.class_labels = model, timesteps, class_labels
+        self.ready: dict[bool, tuple[Tensor, Any]] = {}
+
+    def call(self, x: Tensor, index: int, *, doubled: bool, **options: Any) -> Denoised:
+        """Call the network at a timestep: for each image, or for two halves under guidance."""
+        if doubled not in self.ready:
+            self.ready[doubled] = self._make_ready(doubled=doubled)
+        labels, conditions = self.ready[doubled]
+        if conditions is not None:
+            return self.model(x, condition=conditions[index], **options)
+        if doubled:
+            x = torch.cat([x, x])
+        return self.model(x, timestep=self.timesteps[index], class_labels=labels, **options)
+
+    def _make_ready(self, *, doubled: bool) -> tuple[Tensor, Any]:
+        model, labels = self.model, self.class_labels
+        if doubled:
+            labels = torch.cat([labels, torch.full_like(labels, cast("int", model.null_class))])
+        prepare = getattr(model, "prepare", None)
+        takes = "condition" in inspect.signature(getattr(model, "forward", model)).parameters
+        # with gradients each timestep has a graph of its own, which may be freed before the next
+        if prepare is None or not takes or torch.is_grad_enabled():
+            return labels, None
+        return labels, prepare(self.timesteps, labels)
 
 
 def _without_carry(visited: Visited) -> Visited:

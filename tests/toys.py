@@ -43,6 +43,7 @@ def stiff_block(*, seed: int, samples: int = 8, gain: float = 1.6):
         nn.init.xavier_uniform_(linear.weight, gain=gain)
     nn.init.normal_(block.block.modulation.weight, std=0.1)
     features, cond = torch.randn(samples, 16, 64), torch.randn(samples, 64)
+    cond = nn.functional.silu(cond)
     return block.bind(features, Conditioning(cond, cond)), features
 
 

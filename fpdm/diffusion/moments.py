@@ -18,7 +18,7 @@ def moments(scheduler: Any) -> tuple[Moment, ...]:
     Returns:
         One moment for each call of the network, noisiest first.
     """
-    timesteps = [float(timestep) for timestep in scheduler.timesteps.tolist()]
+    timesteps = [float(timestep) for timestep in scheduler.timesteps.cpu().numpy()]
     levels = log_snr(scheduler, timesteps)
     found: list[Moment] = []
     for index, (timestep, level) in enumerate(zip(timesteps, levels, strict=True)):
@@ -47,7 +47,7 @@ def log_snr(scheduler: Any, timesteps: Sequence[float]) -> list[float | None]:
     table = getattr(scheduler, "alphas_cumprod", None)
     if table is None:
         return [None] * len(timesteps)
-    signal = table.double().tolist()
+    signal = table.cpu().numpy().astype(float).tolist()
     found = [_between(signal, t) for t in timesteps]
     return [_log_ratio(alpha, 1 - alpha) for alpha in found]
 

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddim_parallel import DDIMParallelScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
@@ -238,7 +239,7 @@ def set_timesteps(scheduler: Any, steps: int, *, device: Any = None) -> None:
             f"num_inference_steps={steps}: {type(scheduler).__name__} repeats a timestep; use "
             f"fewer."
         )
-    first = float(scheduler.timesteps[0])
+    first = float(_timesteps(scheduler)[0])
     if most is not None and first < most / 2:
         raise InvalidValueError(
             f"num_inference_steps={steps}: {type(scheduler).__name__} begins at timestep "
@@ -281,4 +282,9 @@ def _repeats(scheduler: Any) -> bool:
     """Whether a multistep solver steps from a timestep to itself, where it makes NaN."""
     if not isinstance(scheduler, (DPMSolverMultistepScheduler, UniPCMultistepScheduler)):
         return False
-    return len(scheduler.timesteps.unique()) < len(scheduler.timesteps)
+    return len(np.unique(_timesteps(scheduler))) < len(scheduler.timesteps)
+
+
+def _timesteps(scheduler: Any) -> Any:
+    """The timesteps of a run as an array: where they lie on the CPU, nothing is waited for."""
+    return scheduler.timesteps.cpu().numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from copy import deepcopy
 from typing import Any, Protocol, cast
 
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor
 
 from fpdm.diffusion.moments import moments
+from fpdm.diffusion.steps import Past, Steps
 from fpdm.errors import InvalidValueError
+from fpdm.solution import Moment
 
 
 class Scheduler(Protocol):
@@ -38,57 +41,38 @@ class Scheduler(Protocol):
         """
 
 
-class Stepping:
-    """The scheduler of one run: a copy, because it counts its steps.
+class Stepping(ABC):
+    """The steps of one run, in order, and all that changes with them.
 
-    Args:
-        scheduler: its timesteps set.
-        generator: for schedulers that draw noise; or a list of them, one for each image.
-        negate: whether the scheduler is given the negated prediction.
+    Attributes:
+        timesteps: what the network is told, (T,), on the device of the images.
+        moments: what is known of them before the run begins.
     """
 
-    def __init__(
-        self,
-        scheduler: Scheduler,
-        generator: torch.Generator | list[torch.Generator] | None,
-        *,
-        negate: bool,
-    ) -> None:
-        self.scheduler = cast("Any", deepcopy(scheduler))
-        self.timesteps = self.scheduler.timesteps
-        self.moments = moments(self.scheduler)
-        self.negate = negate
-        draws = "generator" in inspect.signature(self.scheduler.step).parameters
-        self.drawing = {"generator": generator} if draws else {}
-        # of the schedulers that know the word, those that keep it as their own use the variance
-        uses = str(vars(self.scheduler).get("variance_type", ""))
-        self.uses_variance = uses.startswith("learned")
-        named = str(self.scheduler.config.get("variance_type", ""))
-        if named.startswith("learned") and not self.uses_variance:
-            # the others drop it themselves, and keep three channels, whatever the image has
-            self.scheduler.register_to_config(variance_type=None)
+    timesteps: Tensor
+    moments: tuple[Moment, ...]
 
-    def scale(self, x: Tensor, timestep: Tensor) -> Tensor:
+    @abstractmethod
+    def scale(self, x: Tensor, index: int) -> Tensor:
         """The input of the network, where the scheduler has a scale of its own.
 
         Args:
             x: the images, (B, C, H, W).
-            timestep: of these images, ().
+            index: of the timestep, in sampling order.
 
         Returns:
             (B, C, H, W).
         """
-        scale = getattr(self.scheduler, "scale_model_input", None)
-        return x if scale is None else scale(x, timestep)
 
-    def step(self, prediction: Tensor, variance: Tensor, timestep: Tensor, x: Tensor) -> Tensor:
+    @abstractmethod
+    def step(self, prediction: Tensor, variance: Tensor, index: int, x: Tensor) -> Tensor:
         """Take the images to the next timestep; a variance that it cannot use is dropped.
 
         Args:
             prediction: what the network said, (B, C, H, W).
             variance: what it said of the variance, (B, C, H, W), or (B, 0, H, W) if it says
                 nothing.
-            timestep: of these images, ().
+            index: of the timestep, in sampling order.
             x: the images, (B, C, H, W).
 
         Returns:
@@ -98,16 +82,122 @@ class Stepping:
             InvalidValueError: the scheduler needs a variance that is not there, or does not take
                 this kind of prediction.
         """
+
+
+def stepping(
+    scheduler: Scheduler,
+    generator: torch.Generator | list[torch.Generator] | None,
+    *,
+    negate: bool,
+    device: torch.device,
+) -> Stepping:
+    """The steps of one run: from a table where there is one, otherwise the scheduler's own.
+
+    Args:
+        scheduler: its timesteps set; it is not changed.
+        generator: for schedulers that draw noise; or a list of them, one for each image.
+        negate: whether the scheduler is given the negated prediction.
+        device: where the images are.
+    """
+    from fpdm.diffusion.tables import tabled
+
+    steps = tabled(scheduler, negate=negate)
+    if steps is None:
+        return _Library(scheduler, generator, negate=negate, device=device)
+    return _Tabled(steps, scheduler, generator, device=device)
+
+
+class _Tabled(Stepping):
+    """Steps with tabled coefficients."""
+
+    def __init__(
+        self,
+        steps: Steps,
+        scheduler: Scheduler,
+        generator: torch.Generator | list[torch.Generator] | None,
+        *,
+        device: torch.device,
+    ) -> None:
+        self.timesteps = scheduler.timesteps.to(device)
+        self.moments = moments(scheduler)
+        self.steps = steps.to(device)
+        self.generator = generator
+        self.past: Past | None = None
+
+    def scale(self, x: Tensor, index: int) -> Tensor:
+        del index
+        return x
+
+    def step(self, prediction: Tensor, variance: Tensor, index: int, x: Tensor) -> Tensor:
+        if self.steps.learned:
+            _check_variance(variance, "learned_range")
+        noise = self._noise(prediction) if self.steps.draws and self.steps.draws[index] else None
+        past = self.steps.begin(x) if self.past is None else self.past
+        row = self.steps.table[index]
+        x, self.past = self.steps.take(x, prediction, row, past, variance=variance, noise=noise)
+        return x
+
+    def _noise(self, like: Tensor) -> Tensor:
+        """Drawn as diffusers draws it: where the generator is, or where the images are."""
+        from diffusers.utils.torch_utils import randn_tensor
+
+        return randn_tensor(
+            like.shape, generator=self.generator, device=like.device, dtype=like.dtype
+        )
+
+
+class _Library(Stepping):
+    """The steps of a scheduler itself, in a copy, because it counts them."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        generator: torch.Generator | list[torch.Generator] | None,
+        *,
+        negate: bool,
+        device: torch.device,
+    ) -> None:
+        self.scheduler = own = cast("Any", deepcopy(scheduler))
+        self.timesteps = own.timesteps.to(device)
+        self.moments = moments(own)
+        self.negate = negate
+        for name in ("timesteps", "sigmas"):  # what it looks up is where no device is waited for
+            if isinstance(vars(own).get(name), Tensor):
+                setattr(own, name, vars(own)[name].cpu())
+        if getattr(own, "begin_index", 0) is None:  # it would search for its place otherwise
+            own.set_begin_index(0)
+        draws = "generator" in inspect.signature(own.step).parameters
+        self.drawing = {"generator": generator} if draws else {}
+        # of the schedulers that know the word, those that keep it as their own use the variance
+        uses = str(vars(own).get("variance_type", ""))
+        self.uses_variance = uses.startswith("learned")
+        named = str(own.config.get("variance_type", ""))
+        if named.startswith("learned") and not self.uses_variance:
+            # the others drop it themselves, and keep three channels, whatever the image has
+            own.register_to_config(variance_type=None)
+
+    def scale(self, x: Tensor, index: int) -> Tensor:
+        scale = getattr(self.scheduler, "scale_model_input", None)
+        return x if scale is None else scale(x, self._timestep(index))
+
+    def step(self, prediction: Tensor, variance: Tensor, index: int, x: Tensor) -> Tensor:
         output = -prediction if self.negate else prediction
         if self.uses_variance:
-            if not variance.shape[1]:
-                raise InvalidValueError(
-                    f"The scheduler has variance_type={self.scheduler.variance_type!r}, but the "
-                    f"network predicts no variance; use variance_type='fixed_small'."
-                )
+            _check_variance(variance, self.scheduler.variance_type)
             output = torch.cat([output, variance], dim=1)
         try:
-            stepped = self.scheduler.step(output, timestep, x, **self.drawing)
+            stepped = self.scheduler.step(output, self._timestep(index), x, **self.drawing)
         except NotImplementedError as error:  # a kind of prediction that it does not take
             raise InvalidValueError(f"{type(self.scheduler).__name__}: {error}.") from error
         return cast("Tensor", stepped.prev_sample)
+
+    def _timestep(self, index: int) -> Tensor:
+        return cast("Tensor", self.scheduler.timesteps[index])
+
+
+def _check_variance(variance: Tensor, kind: str) -> None:
+    if not variance.shape[1]:
+        raise InvalidValueError(
+            f"The scheduler has variance_type={kind!r}, but the network predicts no variance; use "
+            f"variance_type='fixed_small'."
+        )

@@ -1,7 +1,7 @@
 """Networks: the implicit transformer, and the explicit one it is compared with."""
 
 from fpdm.models.block import Block
-from fpdm.models.conditioning import Conditioning, Embeddings, TimestepEmbedding
+from fpdm.models.conditioning import Conditioning, Conditions, Embeddings, TimestepEmbedding
 from fpdm.models.dit import DiT
 from fpdm.models.fpdit import FixedPointBlock, FPDiT
 from fpdm.models.patches import PatchNetwork
@@ -15,6 +15,7 @@ __all__ = [
     "PRESETS",
     "Block",
     "Conditioning",
+    "Conditions",
     "Decoder",
     "DiT",
     "Embeddings",

@@ -21,10 +21,10 @@ class Modulation(NamedTuple):
 
     Attributes:
         shift1: added to it then.
-        scale1: what the norm before attention is multiplied by, less 1.
+        scale1: what the norm before attention is multiplied by.
         gate1: what attention adds is multiplied by this.
         shift2: added to it then.
-        scale2: what the norm before the MLP is multiplied by, less 1.
+        scale2: what the norm before the MLP is multiplied by.
         gate2: what the MLP adds is multiplied by this.
     """
 
@@ -37,7 +37,7 @@ class Modulation(NamedTuple):
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Return `x * (1 + scale) + shift`.
+    """Return `x * scale + shift`.
 
     Args:
         x: (B, N, D).
@@ -47,7 +47,7 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     Returns:
         (B, N, D).
     """
-    return torch.addcmul(shift, x, 1 + scale)
+    return torch.addcmul(shift, x, scale)
 
 
 class Attention(nn.Module):
@@ -100,9 +100,13 @@ class Block(Checkpointed):
         """What `cond`, (B, D), says to this block; it does not depend on the block's input.
 
         Args:
-            cond: (B, D).
+            cond: of [`Conditioning`][fpdm.models.Conditioning], (B, D).
         """
-        return Modulation(*self.modulation(F.silu(cond))[:, None].chunk(6, dim=-1))
+        said = self.modulation(cond).unflatten(-1, (6, -1))  # (B, 6, D)
+        # the weights say by how much a scale is off from 1
+        scale1, scale2 = (1 + said[:, 1::3]).split(1, dim=1)
+        shift1, _, gate1, shift2, _, gate2 = said.split(1, dim=1)
+        return Modulation(shift1, scale1, gate1, shift2, scale2, gate2)
 
     def forward(self, x: Tensor, by: Modulation) -> Tensor:
         """Run the block; (B, N, D) → (B, N, D).

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple, cast
 
 import torch
+from attrs import frozen
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fpdm.models.positions import MAX_PERIOD
 from fpdm.models.size import Size
@@ -15,15 +16,39 @@ FREQUENCIES = 256
 
 
 class Conditioning(NamedTuple):
-    """The conditioning vectors of one timestep; each (B, D).
+    """The conditioning vectors of one timestep, after the SiLU that all layers share; each (B, D).
 
     Attributes:
-        full: timestep plus class.
-        explicit: what the explicit layers see: the same, or the class alone.
+        full: of timestep plus class.
+        explicit: what the explicit layers see: the same, or of the class alone.
     """
 
     full: Tensor
     explicit: Tensor
+
+
+@frozen(eq=False)
+class Conditions:
+    """The conditioning vectors of a run, whose embeddings are computed once.
+
+    Attributes:
+        timesteps: the embeddings of its T timesteps, (T, D).
+        labels: those of its B classes, (B, D).
+        timestep_in_explicit: whether the explicit layers see the timestep.
+    """
+
+    timesteps: Tensor
+    labels: Tensor
+    timestep_in_explicit: bool
+
+    def __getitem__(self, index: int) -> Conditioning:
+        """The conditioning vectors of one timestep, each (B, D).
+
+        Args:
+            index: of the timestep, in sampling order.
+        """
+        full = F.silu(self.timesteps[index] + self.labels)
+        return Conditioning(full, full if self.timestep_in_explicit else F.silu(self.labels))
 
 
 class TimestepEmbedding(nn.Module):
@@ -49,8 +74,9 @@ class TimestepEmbedding(nn.Module):
         half = FREQUENCIES // 2
         # a timestep near 1000 costs float32 four digits of the angle; MPS has nothing wider
         wide = torch.float32 if timestep.device.type == "mps" else torch.float64
-        exponent = torch.arange(half, dtype=wide, device=timestep.device) / half
-        angle = timestep[:, None].to(wide) * torch.exp(-math.log(MAX_PERIOD) * exponent)
+        last, device = (1 - half) / half, timestep.device
+        waves = torch.logspace(0, last, half, base=MAX_PERIOD, dtype=wide, device=device)
+        angle = timestep[:, None] * waves  # in the wider of the two
         waves = torch.cat([angle.cos(), angle.sin()], dim=-1)
         return cast("Tensor", self.mlp(waves.to(cast("nn.Linear", self.mlp[0]).weight.dtype)))
 
@@ -79,5 +105,19 @@ class Embeddings(nn.Module):
             class_labels: (B,), int64.
         """
         label = self.label(class_labels)
-        full = self.timestep(timestep) + label
-        return Conditioning(full, full if self.timestep_in_explicit else label)
+        full = F.silu(self.timestep(timestep) + label)
+        return Conditioning(full, full if self.timestep_in_explicit else F.silu(label))
+
+    def prepare(self, timesteps: Tensor, class_labels: Tensor) -> Conditions:
+        """Embed every timestep and every class of a run; (T,), (B,) → T times two of (B, D).
+
+        Args:
+            timesteps: from 0 to 1000, (T,).
+            class_labels: (B,), int64.
+        """
+        where, here = timesteps.device, self.label.weight.device  # apart, where it is offloaded
+        return Conditions(
+            self.timestep(timesteps.to(here)).to(where),
+            self.label(class_labels.to(here)).to(where),
+            self.timestep_in_explicit,
+        )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fpdm.checks import check_whole
 from fpdm.errors import InvalidValueError
-from fpdm.models.conditioning import Embeddings
+from fpdm.models.conditioning import Conditioning, Embeddings
 from fpdm.models.patches import PatchNetwork
 from fpdm.models.transformer import Decoder, Encoder, initialise
 from fpdm.solution import Denoised, Visited
@@ -83,9 +83,10 @@ class DiT(PatchNetwork):
     def forward(
         self,
         x: Tensor,
-        timestep: Tensor | float,
-        class_labels: Tensor,
+        timestep: Tensor | float | None = None,
+        class_labels: Tensor | None = None,
         *,
+        condition: Conditioning | None = None,
         evals: int | None = None,
         history: Sequence[Visited] = (),
     ) -> Denoised:
@@ -95,6 +96,8 @@ class DiT(PatchNetwork):
             x: noisy images, (B, C, H, W).
             timestep: one for all or one each, () or (B,); 0 to 1000.
             class_labels: (B,), int64; `null_class` for none.
+            condition: in place of timestep and classes, what `prepare` gave for B images, or for a
+                multiple of them: x then stands for that many.
             evals: None or 0: there is no implicit layer.
             history: empty: nothing was solved before.
 
@@ -109,5 +112,5 @@ class DiT(PatchNetwork):
             raise InvalidValueError(
                 f"evals={evals!r}: a DiT has no implicit layer to iterate; leave it out."
             )
-        cond = self.condition(x, timestep, class_labels)
+        cond = self.condition(x, timestep, class_labels, condition)
         return Denoised(sample=self.decoder(self.encoder(x, cond), cond))

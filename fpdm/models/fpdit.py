@@ -86,7 +86,8 @@ class FixedPointBlock(Checkpointed):
             constant: what the injection adds, (B, N, 2 D).
             by: what the conditioning says to the block.
         """
-        mixed = F.linear(z, by_state) + constant
+        mixed = torch.addmm(constant.flatten(0, 1), z.flatten(0, 1), by_state.t())
+        mixed = mixed.unflatten(0, z.shape[:2])
         # the inside of what is computed again has nothing to keep
         again = self.gradient_checkpointing and torch.is_grad_enabled()
         block = self.block.run if again else self.block
@@ -200,7 +201,13 @@ class FPDiT(PatchNetwork):
         return cast("int", self.config["post_depth"])
 
     def forward(
-        self, x: Tensor, timestep: Tensor | float, class_labels: Tensor, **solving: Any
+        self,
+        x: Tensor,
+        timestep: Tensor | float | None = None,
+        class_labels: Tensor | None = None,
+        *,
+        condition: Conditioning | None = None,
+        **solving: Any,
     ) -> Denoised:
         """Denoise a batch.
 
@@ -208,6 +215,8 @@ class FPDiT(PatchNetwork):
             x: noisy images, (B, C, H, W).
             timestep: one for all or one each, () or (B,); 0 to 1000.
             class_labels: (B,), int64; `null_class` for none.
+            condition: in place of timestep and classes, what `prepare` gave for B images, or for a
+                multiple of them: x then stands for that many.
             solving: `evals`, `tol`, `history`, `moment`, `solver`, `init`, `generator` of
                 [`FixedPointLayer`][fpdm.FixedPointLayer].
 
@@ -218,5 +227,5 @@ class FPDiT(PatchNetwork):
         Raises:
             InvalidValueError: an input has a wrong shape, or a label is out of range.
         """
-        cond = self.condition(x, timestep, class_labels)
+        cond = self.condition(x, timestep, class_labels, condition)
         return cast("Denoised", self.denoiser(x, cond, **solving))

@@ -9,7 +9,8 @@ from attrs import asdict, fields_dict
 from torch import Tensor
 
 from fpdm.checks import check_whole
-from fpdm.models.conditioning import Conditioning, Embeddings
+from fpdm.errors import InvalidValueError
+from fpdm.models.conditioning import Conditioning, Conditions, Embeddings
 from fpdm.models.presets import preset
 from fpdm.models.saved import SavedNetwork
 from fpdm.models.size import Size
@@ -92,13 +93,40 @@ class PatchNetwork(SavedNetwork):
         sizes = {key: value for key, value in asdict(preset(name)).items() if key in allowed}
         return cls(**(sizes | options))
 
-    def condition(self, x: Tensor, timestep: Tensor | float, class_labels: Tensor) -> Conditioning:
+    def prepare(self, timesteps: Tensor, class_labels: Tensor) -> Conditions | None:
+        """Embed the timesteps and the classes of a whole run.
+
+        Args:
+            timesteps: in sampling order, (T,); 0 to 1000.
+            class_labels: (B,), int64; `null_class` for none.
+
+        Returns:
+            One `condition` for each timestep, by its index; None where the weights are elsewhere
+            between two calls.
+
+        Raises:
+            InvalidValueError: a label is out of range.
+        """
+        self.check_labels(class_labels)
+        weight = self.embeddings.label.weight
+        if weight.is_meta or hasattr(weight, "full_tensor"):  # offloaded, or sharded
+            return None
+        return self.embeddings.prepare(timesteps, class_labels)
+
+    def condition(
+        self,
+        x: Tensor,
+        timestep: Tensor | float | None,
+        class_labels: Tensor | None,
+        condition: Conditioning | None = None,
+    ) -> Conditioning:
         """Check a call, and embed its timestep and classes.
 
         Args:
             x: noisy images, (B, C, H, W).
             timestep: one for all or one each, () or (B,); 0 to 1000.
             class_labels: (B,), int64; `null_class` for none.
+            condition: in their place, what `prepare` gave.
 
         Returns:
             The conditioning vectors, each (B, D).
@@ -106,5 +134,14 @@ class PatchNetwork(SavedNetwork):
         Raises:
             InvalidValueError: the input has a wrong shape, or a label is out of range.
         """
+        if condition is not None:
+            self.check_images(x)
+            if len(condition.full) % len(x):
+                raise InvalidValueError(
+                    f"condition is for {len(condition.full)} images, and there are {len(x)}."
+                )
+            return condition
+        if timestep is None or class_labels is None:
+            raise InvalidValueError("timestep, class_labels: both must be given, or a condition.")
         timestep = self.check_call(x, timestep, class_labels)
         return cast("Conditioning", self.embeddings(timestep, class_labels))

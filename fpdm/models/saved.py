@@ -49,16 +49,12 @@ class SavedNetwork(ModelMixin, ConfigMixin):
         Raises:
             InvalidValueError: the input has a wrong shape, or a label is out of range.
         """
-        channels, size = self.config["in_channels"], self.config["sample_size"]
-        if x.dim() != 4 or x.shape[1:] != (channels, size, size):
-            raise InvalidValueError(
-                f"x has shape {tuple(x.shape)}: must be (batch, {channels}, {size}, {size})."
-            )
+        self.check_images(x)
         if class_labels.shape != x.shape[:1]:
             raise InvalidValueError(
                 f"class_labels has shape {tuple(class_labels.shape)}: must be ({x.shape[0]},)."
             )
-        self._check_labels(class_labels)
+        self.check_labels(class_labels)
         timestep = torch.as_tensor(timestep, device=x.device)
         if timestep.shape not in ((), (1,), x.shape[:1]):
             raise InvalidValueError(
@@ -66,13 +62,37 @@ class SavedNetwork(ModelMixin, ConfigMixin):
             )
         return timestep.expand(x.shape[0])
 
-    def _check_labels(self, labels: Tensor) -> None:
+    def check_images(self, x: Tensor) -> None:
+        """Check the images of a call.
+
+        Args:
+            x: noisy images, (B, C, H, W).
+
+        Raises:
+            InvalidValueError: the input has a wrong shape.
+        """
+        channels, size = self.config["in_channels"], self.config["sample_size"]
+        if x.dim() != 4 or x.shape[1:] != (channels, size, size):
+            raise InvalidValueError(
+                f"x has shape {tuple(x.shape)}: must be (batch, {channels}, {size}, {size})."
+            )
+
+    def check_labels(self, labels: Tensor) -> None:
+        """Check labels, as far as a look at them does not wait for a device.
+
+        Args:
+            labels: (B,), int64; `null_class` for none.
+
+        Raises:
+            InvalidValueError: a label is out of range, or they are no whole numbers.
+        """
         if labels.dtype not in (torch.int64, torch.int32):
             raise InvalidValueError(f"class_labels are {labels.dtype}: must be int64.")
         if labels.device.type != "cpu" or torch.compiler.is_compiling():
             return  # a look at the values would wait for the device
         last = self.config["num_classes"] - 1 if self.null_class is None else self.null_class
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= last:
+        values = labels.numpy()  # which dispatches nothing
+        if len(values) and not 0 <= values.min() <= values.max() <= last:
             raise InvalidValueError(
                 f"class_labels={labels.tolist()}: must be whole numbers from 0 to {last}."
             )

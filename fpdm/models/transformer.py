@@ -10,7 +10,6 @@ import math
 from typing import cast
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fpdm.models.block import Block, modulate, run_blocks
 from fpdm.models.conditioning import Conditioning, TimestepEmbedding
@@ -39,14 +38,17 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: Tensor, cond: Conditioning) -> Tensor:
-        """Encode; (B, C, H, W) → (B, N, D).
+        """Encode; (B, C, H, W) → (B, N, D), or (S B, N, D) for S conditions of each image.
 
         Args:
             x: images, (B, C, H, W).
-            cond: of this timestep.
+            cond: of this timestep, for B images, or for S B.
         """
+        sides = len(cond.explicit) // len(x)
         x = self.patches(x).flatten(2).transpose(1, 2)  # (B, N, D)
-        return run_blocks(self.blocks, x + self.positions.to(x.dtype), cond.explicit)
+        # the sum lies in memory as its first part does, one token after the other
+        x = self.positions.to(x.dtype) + x.expand(sides, *x.shape)  # (S, B, N, D)
+        return run_blocks(self.blocks, x.flatten(0, 1), cond.explicit)
 
 
 class Decoder(nn.Module):
@@ -98,10 +100,10 @@ class FinalLayer(nn.Module):
 
         Args:
             x: tokens, (B, N, D).
-            cond: (B, D).
+            cond: of [`Conditioning`][fpdm.models.Conditioning], (B, D).
         """
-        shift, scale = self.modulation(F.silu(cond))[:, None].chunk(2, dim=-1)
-        return cast("Tensor", self.linear(modulate(self.norm(x), shift, scale)))
+        shift, scale = self.modulation(cond)[:, None].chunk(2, dim=-1)
+        return cast("Tensor", self.linear(modulate(self.norm(x), shift, 1 + scale)))
 
 
 def initialise(network: nn.Module) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from attrs import Factory, define
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,19 +25,19 @@ class Differences(ABC):
     """The last few differences; the newest takes the place of the oldest.
 
     Attributes:
-        size: how many are kept at most.
-        slot: the place of the next: a number, or an index of one element, (1,), where one compiled
-            graph has to serve every place.
-        filled: how many places of the window there are to be looked at; in one that nothing has
-            been written to stand zeros.
         gram: products of the tests with the differences, one matrix for each sample, (B, m, m); a
             row and a column of it belong to each place.
+        slot: the place of the next: a number, or an index of one element, (1,), where one compiled
+            graph has to serve every place.
     """
 
-    size: int
-    slot: int | Tensor
-    filled: int
     gram: Tensor
+    slot: int | Tensor
+
+    @property
+    @abstractmethod
+    def filled(self) -> int:
+        """How many places of the window are looked at; in one that is empty stand zeros."""
 
     @abstractmethod
     def push(self, newer: Tensor, older: Tensor, learned: Tensor, *, spent: bool) -> Tensor:
@@ -135,6 +136,7 @@ class Differences(ABC):
         return self.gram[:, : self.filled, : self.filled]
 
 
+@define(eq=False)
 class Ring(Differences):
     """Differences that lie together and are written in place: for where no gradient is asked for.
 
@@ -145,12 +147,15 @@ class Ring(Differences):
         filled: how many places there are.
     """
 
-    def __init__(
-        self, history: Tensor, gram: Tensor, *, slot: int | Tensor = 0, filled: int = 0
-    ) -> None:
-        self.history, self.gram = history, gram
-        self.slot, self.filled = slot, filled
-        self.size = history.shape[1]
+    history: Tensor
+    gram: Tensor
+    slot: int | Tensor = 0
+    filled: int = 0
+
+    @property
+    def size(self) -> int:
+        """The length of the window."""
+        return self.history.shape[1]
 
     @classmethod
     def empty(cls, rows: Tensor, size: int) -> Ring:
@@ -247,23 +252,26 @@ class Ring(Differences):
         return mixed.unflatten(2, (len(parts), -1))[:, 0]
 
 
+@define(eq=False)
 class Columns(Differences):
     """Differences that stay by themselves, so that autograd keeps nothing twice.
 
     Args:
         size: how many are kept.
-        pairs: those there are, each (B, 2, D), in the order of their places.
-        gram: likewise, (B, len, len).
+        gram: of those there are, (B, len, len).
+        pairs: they, each (B, 2, D), in the order of their places.
         slot: the place of the next.
     """
 
-    def __init__(
-        self, size: int, gram: Tensor, *, pairs: Sequence[Tensor] = (), slot: int = 0
-    ) -> None:
-        self.size, self.gram = size, gram
-        self.pairs = list(pairs)
-        self.slot: int = slot
-        self.filled = len(self.pairs)
+    size: int
+    gram: Tensor
+    pairs: list[Tensor] = Factory(list)
+    slot: int = 0
+
+    @property
+    def filled(self) -> int:
+        """How many there are."""
+        return len(self.pairs)
 
     @classmethod
     def empty(cls, rows: Tensor, size: int) -> Columns:
@@ -282,7 +290,7 @@ class Columns(Differences):
         Args:
             ring: it is left as it is.
         """
-        pairs = ring.history[:, : ring.filled].clone().unbind(1)
+        pairs = list(ring.history[:, : ring.filled].clone().unbind(1))
         return cls(ring.size, ring.matrix.clone(), pairs=pairs, slot=int(ring.slot))
 
     def ring(self) -> Ring:
@@ -300,7 +308,6 @@ class Columns(Differences):
         old = self.pairs[self.slot] if self.slot < self.filled else torch.zeros_like(difference)
         kept = batch.select(learned, difference, old)
         self.pairs[self.slot : self.slot + 1] = [kept]
-        self.filled = len(self.pairs)
         return difference
 
     def border(self, row: Tensor, column: Tensor, learned: Tensor) -> None:

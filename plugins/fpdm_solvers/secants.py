@@ -154,6 +154,16 @@ class SecantSolver(IterativeSolver):
             state.room = max(1, min(self.window, evals - 1))
         return state
 
+    def blank(self, z0: Tensor) -> Secants:
+        """Return a whole window without differences, its place in a tensor."""
+        state = self.start(z0)
+        rows = state.layout.rows(z0).to(batch.wide(z0.dtype))
+        ring = Ring.empty(rows, self.window)
+        ring.slot = torch.zeros(1, dtype=torch.int64, device=z0.device)
+        ring.filled = ring.size
+        state.past = ring
+        return state
+
     def resume(self, z0: Tensor, carry: Any) -> Secants:
         """Begin with the differences of an earlier solve; it may have been of another `f`.
 
@@ -175,7 +185,7 @@ class SecantSolver(IterativeSolver):
     def carried(self, state: Secants) -> Secants:
         """Hand the differences on, and not the last evaluation, which was of another `f`."""
         past = state.past.ring() if isinstance(state.past, Columns) else state.past
-        return evolve(state, past=past, last=None, limit=None, recorded=False)
+        return evolve(state, past=past, last=None, limit=None, recorded=False, owned=False)
 
     def observe(self, z: Tensor, image: Tensor, state: Secants) -> Observed:
         """Put residual and image side by side."""

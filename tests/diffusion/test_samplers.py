@@ -203,8 +203,11 @@ def test_a_learned_variance_is_used_unless_the_scheduler_has_a_fixed_one(schedul
     ids=lambda value: type(value).__name__ if hasattr(value, "step") else str(value),
 )
 def test_schedulers_without_a_name_work_as_they_are(scheduler, prediction):
+    before = scheduler.timesteps
     noise, images, calls = run(Oracle(prediction), scheduler)
     assert finds_the_data(noise, images, ancestral=False)
+    assert scheduler.timesteps is before  # a run has a copy
+    set_timesteps(scheduler, 400)
     assert calls == len(scheduler.timesteps)
 
 

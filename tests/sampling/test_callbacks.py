@@ -1,5 +1,8 @@
 """Callbacks see each step, may change it, and may end the run."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Thread
+
 import pytest
 import torch
 from diffusers.callbacks import PipelineCallback
@@ -42,6 +45,52 @@ def test_a_callback_may_end_the_run():
     assert len(draw(pipe, callback_on_step_end=stop).steps) == 2
     assert pipe.interrupt
     assert len(draw(pipe).steps) == 4
+
+
+def test_a_run_within_a_run_ends_alone():
+    def inner(pipe, index, *_):
+        pipe._interrupt = index == 0
+
+    def outer(pipe, *_):
+        assert len(draw(pipe, callback_on_step_end=inner).steps) == 1
+        assert not pipe.interrupt
+
+    pipe = pipeline()
+    assert len(draw(pipe, callback_on_step_end=outer).steps) == 4
+
+
+def test_runs_in_threads_do_not_see_each_other():
+    pipe, meeting = pipeline(), Barrier(2, timeout=60)
+    lengths = {4: 2, 6: 6}  # the shorter one is ended after two timesteps
+
+    def run(steps):
+        def meet(pipe, index, *_):
+            if index < 2:
+                meeting.wait()
+            if steps == 4 and index == 1:
+                pipe._interrupt = True
+
+        options = {"num_inference_steps": steps, "budget": 4 * steps}
+        return draw(pipe, callback_on_step_end=meet, **options)
+
+    before = pipe.scheduler.timesteps
+    with ThreadPoolExecutor(2) as pool:
+        made = dict(zip(lengths, pool.map(run, lengths), strict=True))
+    assert {steps: len(made[steps].steps) for steps in lengths} == lengths
+    alone = draw(pipe, num_inference_steps=6, budget=24)
+    assert torch.equal(made[6].images, alone.images)
+    assert pipe.scheduler.timesteps is before
+
+
+def test_from_outside_all_runs_of_a_pipeline_are_ended():
+    pipe = pipeline()
+
+    def stop(*_):
+        button = Thread(target=lambda: setattr(pipe, "_interrupt", True))
+        button.start()
+        button.join()
+
+    assert len(draw(pipe, callback_on_step_end=stop).steps) == 1
 
 
 def test_callbacks_of_diffusers_say_themselves_what_they_want():

@@ -35,7 +35,7 @@ def test_outside_its_interval_guidance_costs_nothing(init, solver):
         sizes.append(len(args[0]))
 
     pipe = pipeline()
-    handle = pipe.model.register_forward_pre_hook(watch)
+    handle = pipe.model.layer.register_forward_pre_hook(watch)
     call = {"num_inference_steps": 10, "budget": 50, "init": init, "solver": solver}
     inside = images(pipe, guidance_scale=3.0, guidance_interval=(0.2, 0.6), **call)
     handle.remove()

@@ -7,6 +7,7 @@ from hypothesis import given
 import fpdm
 from fpdm.errors import InvalidValueError
 from fpdm.testing import affine, network
+from fpdm.testing.laws import tensors
 from fpdm.testing.strategies import seeds
 from tests.toys import tiny
 
@@ -215,3 +216,38 @@ def test_a_start_of_another_memory_format_does_not_interrupt_a_run():
         before = model(x, timestep=500, class_labels=labels, evals=3).visited()
         again = model(x, timestep=480, class_labels=labels, evals=3, history=(before,)).solution
     assert again.evals == 3
+
+
+@every
+@given(seed=seeds)
+def test_from_a_blank_carry_a_run_of_solves_is_what_it_is_without(name, options, seed):
+    problem = network((3, 6), factor=0.8, seed=seed)
+    solver = fpdm.solver(name, carry=True, **options)
+
+    def run(carry):
+        found, start = [], problem.x0
+        for _ in range(5):
+            start = start + 0.1
+            found.append(solver.solve(problem.f, start, evals=3, carry=carry))
+            carry, start = found[-1].carry, found[-1].value
+        return found
+
+    blank = solver.blank(problem.x0)
+    shapes = [tensor.shape for tensor in tensors(blank)]
+    for apart, together in zip(run(None), run(blank), strict=True):
+        torch.testing.assert_close(together.value, apart.value, rtol=1e-6, atol=1e-8)
+        assert [tensor.shape for tensor in tensors(together.carry)] == shapes
+
+
+@every
+def test_a_carry_that_was_handed_over_is_overwritten_and_does_the_same(name, options):
+    problem = network((3, 6), factor=0.8, seed=0)
+    solver = fpdm.solver(name, carry=True, **options)
+    first = solver.solve(problem.f, problem.x0, evals=4)
+    kept = solver.solve(problem.f, first.value, evals=4, carry=first.carry)
+    first.carry.hand_over()
+    places = {tensor.data_ptr() for tensor in tensors(first.carry)}
+    given_away = solver.solve(problem.f, first.value, evals=4, carry=first.carry)
+    assert torch.equal(kept.value, given_away.value)
+    assert {tensor.data_ptr() for tensor in tensors(given_away.carry)} <= places
+    assert not given_away.carry.owned
