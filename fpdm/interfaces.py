@@ -36,7 +36,9 @@ class FixedPointSolver(ABC):
 
     carry: bool = False
     """Whether a solution carries the state with which the next timestep's solve goes on. A solver
-    that can do so makes this an option; its `solve` then takes the `carry` of the solution before.
+    that can do so makes this an option; its `solve` then takes the `carry` of the solution before,
+    and leaves it as it is, unless it has a method `hand_over()` and this was called: a run does so,
+    which goes on from a carry once.
     """
 
     @abstractmethod

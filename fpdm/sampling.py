@@ -232,6 +232,7 @@ def _steps(
         if solving is not None:
             history = tuple(_regroup(past, 2 * batch if doubled else batch) for past in history)
             granted = solving.allocator.next(history[-1].solution if history else None)
+            _hand_over(history)
             options = {
                 "evals": granted,
                 "history": history,
@@ -291,6 +292,13 @@ class _Told:
         if prepare is None or not takes or torch.is_grad_enabled():
             return labels, None
         return labels, prepare(self.timesteps, labels)
+
+
+def _hand_over(history: tuple[Visited, ...]) -> None:
+    """Let a solver overwrite what it has carried: a run goes on from it once."""
+    carry = history[-1].solution.carry if history else None
+    if hand_over := getattr(carry, "hand_over", None):
+        hand_over()
 
 
 def _without_carry(visited: Visited) -> Visited:

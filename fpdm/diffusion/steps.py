@@ -159,8 +159,8 @@ class Corrected(Steps):
 
     def begin(self, x: Tensor) -> Past:
         """Nothing to correct with: the coefficients are 0."""
-        nothing = torch.zeros_like(x, dtype=_wide(x.dtype))
-        return nothing, nothing, nothing
+        last, one, two = (torch.zeros_like(x, dtype=_wide(x.dtype)) for _ in range(3))
+        return last, one, two
 
     def go(self, x: Tensor, clean: Tensor, row: Tensor, past: Past) -> tuple[Tensor, Past]:
         """Correct, and go on."""

@@ -135,6 +135,24 @@ def test_a_step_keeps_the_dtype(name, dtype):
     assert differ(scheduler, seed=0, dtype=dtype) <= bound
 
 
+@pytest.mark.parametrize("name", ["ddim", "dpm++", "unipc"])
+def test_one_graph_serves_every_timestep(name):
+    scheduler = Diffusion().scheduler(name)
+    scheduler.set_timesteps(6)
+    steps, graphs = tabled(scheduler), []
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    take = torch.compile(lambda *given: steps.take(*given), backend=backend, fullgraph=True)
+    x = torch.randn(SHAPE)
+    past = steps.begin(x)
+    for row in steps.table:
+        x, past = take(x, torch.randn(SHAPE), row, past)
+    assert len(graphs) == 1
+
+
 @pytest.mark.parametrize(
     "scheduler",
     [
