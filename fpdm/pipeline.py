@@ -263,7 +263,7 @@ class FPDMPipeline(DiffusionPipeline):
         run = sample(
             self.model,
             scheduler,
-            self._noise(len(labels), latents, generator, scheduler),
+            self._noise(labels, latents, generator, scheduler),
             labels,
             budget=budget,
             allocation=allocation,
@@ -320,14 +320,14 @@ class FPDMPipeline(DiffusionPipeline):
 
     def _noise(
         self,
-        count: int,
+        labels: Tensor,
         latents: Tensor | None,
         generator: torch.Generator | list[torch.Generator] | None,
         scheduler: Any,
     ) -> Tensor:
         config, dtype = self.model.config, self.model.dtype
-        shape = (count, config["in_channels"], config["sample_size"], config["sample_size"])
-        device = self._execution_device
+        size, device = config["sample_size"], labels.device
+        shape = (len(labels), config["in_channels"], size, size)
         if latents is None:
             latents = randn_tensor(shape, generator=generator, device=device, dtype=dtype)
         elif not isinstance(latents, Tensor) or latents.shape != shape:

@@ -35,4 +35,4 @@ class LabelledImages(Dataset):
         """Take samples; nothing is drawn."""
         del seeds
         check_bounds("indices", indices, maximum=len(self) - 1)
-        return Batch(self.images[indices], self.labels[indices])
+        return Batch(self.images.index_select(0, indices), self.labels.index_select(0, indices))

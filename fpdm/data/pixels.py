@@ -18,7 +18,36 @@ MODES = {1: "L", 3: "RGB"}
 
 
 def read_pixels(path: Path, *, size: int, channels: int) -> Tensor:
-    """Read the square in the middle of an image.
+    """Read the square in the middle of an image, as a network takes it.
+
+    Args:
+        path: a PNG, JPEG or WebP.
+        size: height and width, in pixels.
+        channels: 1 for grey, 3 for colours.
+
+    Returns:
+        (channels, size, size), float32, in [-1, 1].
+
+    Raises:
+        InvalidValueError: as of `read_levels`.
+    """
+    return as_pixels(read_levels(path, size=size, channels=channels))
+
+
+def as_pixels(levels: Tensor) -> Tensor:
+    """Levels of brightness as a network takes them.
+
+    Args:
+        levels: from 0 to 255, (…, C, H, W), uint8.
+
+    Returns:
+        Shaped like `levels`, float32, in [-1, 1].
+    """
+    return levels.float() / 127.5 - 1
+
+
+def read_levels(path: Path, *, size: int, channels: int) -> Tensor:
+    """Read the square in the middle of an image, as levels of brightness.
 
     The image is turned as its camera says, put on white where it is transparent, and shrunk or
     enlarged by [`square`][fpdm.data.square].
@@ -29,7 +58,7 @@ def read_pixels(path: Path, *, size: int, channels: int) -> Tensor:
         channels: 1 for grey, 3 for colours.
 
     Returns:
-        (channels, size, size), float32, in [-1, 1].
+        (channels, size, size), uint8.
 
     Raises:
         InvalidValueError: the file is damaged, no such image, or too large to unpack.
@@ -42,8 +71,8 @@ def read_pixels(path: Path, *, size: int, channels: int) -> Tensor:
             image = square(_flatten(upright).convert(MODES[channels]), size)
     except Exception as error:  # a damaged file fails in many ways
         raise InvalidValueError(f"{path} cannot be read as an image: {_reason(error)}.") from error
-    pixels = torch.from_numpy(np.array(image)).reshape(size, size, channels)
-    return pixels.permute(2, 0, 1).float() / 127.5 - 1
+    levels = torch.from_numpy(np.array(image)).reshape(size, size, channels)
+    return levels.permute(2, 0, 1)
 
 
 def square(image: Image.Image, size: int) -> Image.Image:

@@ -1,7 +1,8 @@
 """What each process reads and draws for a step: a function of the seed and the step.
 
-All that is drawn is drawn for the whole batch of a step and then cut, so that a training sees the
-same samples, noise and timesteps however many processes share it, and wherever it goes on from.
+What is read and drawn for a sample follows from its place in the training, so that a training sees
+the same samples, noise and timesteps however many processes share it, and wherever it goes on from;
+and each process draws for its own share alone.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ from torch.utils.data import Dataset as TorchDataset
 
 from fpdm.data import Dataset
 from fpdm.training.config import TrainConfig
-from fpdm.training.seeding import batch_indices, drop_labels, generator
-
-SEEDS = 2**62
+from fpdm.training.draws import chances, noise
+from fpdm.training.seeding import drop_labels, shuffled
 
 
 class Share(NamedTuple):
@@ -89,24 +89,14 @@ class Shares(TorchDataset[Share]):
 
     def __getitem__(self, step: int) -> Share:
         config, shape = self.config, self.data.shape
-        chosen = batch_indices(config.seed, step, batch_size=config.batch_size, size=len(self.data))
-        draws = generator(config.seed, step, "noise")
-        timestep = config.diffusion.timesteps(config.batch_size, draws)
-        noise = torch.randn(
-            config.batch_size, shape.channels, shape.size, shape.size, generator=draws
-        )
-        chance = torch.rand(config.batch_size, generator=draws)
-        seeds = torch.randint(SEEDS, (config.batch_size,), generator=draws)
-        mine = slice(
-            self.rank * config.batch_size // self.world,
-            (self.rank + 1) * config.batch_size // self.world,
-        )
-        batch = self.data.batch(chosen[mine], seeds[mine])
+        places = self._places(step)
+        chance = chances(config.diffusion, config.seed, places)
+        batch = self.data.batch(shuffled(config.seed, places, size=len(self.data)), chance.seed)
         return Share(
             clean=batch.images,
-            noise=noise[mine].clone(),  # and not the whole, where it is sent between processes
-            timestep=timestep[mine].clone(),
-            labels=drop_labels(batch.labels, chance[mine], config.class_dropout, shape.num_classes),
+            noise=noise(config.seed, places, (shape.channels, shape.size, shape.size)),
+            timestep=chance.timestep,
+            labels=drop_labels(batch.labels, chance.label, config.class_dropout, shape.num_classes),
             unreadable=batch.unreadable,
         )
 
@@ -128,4 +118,12 @@ class Shares(TorchDataset[Share]):
                 generator=torch.Generator(),  # the global one is not ours to draw from
                 **options,
             )
+        )
+
+    def _places(self, step: int) -> range:
+        """Where the samples of a step stand in the training, those of this process."""
+        size = self.config.batch_size
+        start = step * size
+        return range(
+            start + self.rank * size // self.world, start + (self.rank + 1) * size // self.world
         )

@@ -7,38 +7,41 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-STREAMS = ("order", "noise", "counts")
+STREAMS = ("order", "chances", "counts")
 
 
 def generator(seed: int, step: int, stream: str) -> torch.Generator:
-    """A CPU generator for one purpose at one step (or epoch); `stream` is one of `STREAMS`.
+    """A CPU generator for one purpose at one step (or epoch, or block of places).
 
     Args:
         seed: of the training.
-        step: of the training, or an epoch.
-        stream: what is drawn: `order`, `noise` or `counts`.
+        step: of the training; for `order` an epoch, for `chances` a block of places.
+        stream: what is drawn: `order`, `chances` or `counts`.
     """
     state = (seed * 1_000_003 + step) * len(STREAMS) + STREAMS.index(stream)
     return torch.Generator().manual_seed(state % 2**63)
 
 
-def batch_indices(seed: int, step: int, *, batch_size: int, size: int) -> Tensor:
-    """The samples of a batch, (batch_size,), from an endless row of shuffled epochs.
+def shuffled(seed: int, places: range, *, size: int) -> Tensor:
+    """The samples at some places of a training, an endless row of shuffled epochs.
 
     Args:
         seed: of the shuffles.
-        step: of the training; each step takes the next `batch_size` of the row.
-        batch_size: samples in a batch.
+        places: B in a row, from 0 on.
         size: samples in the data set.
+
+    Returns:
+        Their indices in the data set, (B,), int64.
     """
-    start = step * batch_size
-    first, last = start // size, (start + batch_size - 1) // size
-    row = torch.cat([_shuffled(seed, epoch, size) for epoch in range(first, last + 1)])
-    return row[start - first * size :][:batch_size]
+    parts = [
+        _epoch(seed, epoch, size)[max(0, places.start - epoch * size) : places.stop - epoch * size]
+        for epoch in range(places.start // size, -(-places.stop // size))
+    ]
+    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64)
 
 
 @lru_cache(maxsize=4)
-def _shuffled(seed: int, epoch: int, size: int) -> Tensor:
+def _epoch(seed: int, epoch: int, size: int) -> Tensor:
     """The order of an epoch, (size,); it serves many steps."""
     return torch.randperm(size, generator=generator(seed, epoch, "order"))
 

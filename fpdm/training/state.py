@@ -132,7 +132,8 @@ def _restore(training: Training, state: Mapping[str, Any], inner: Path) -> None:
 
 
 FREE = (
-    *("checkpoints", "guards", "tracking", "data.root", "data.verify", "data.strict"),
+    *("checkpoints", "guards", "tracking"),
+    *("data.root", "data.verify", "data.strict", "data.cache_bytes"),
     *("engine.workers", "engine.compile", "engine.sharding"),
     *("engine.gradient_accumulation", "engine.gradient_checkpointing"),
 )

@@ -8,6 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import attrs
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -195,6 +196,8 @@ def test_a_folder_of_coloured_pictures_trains_and_samples_with_labels(tmp_path):
         engine=EngineConfig(workers=1),
     )
     finish(tmp_path / "run", sizes)
+    uncached = attrs.evolve(sizes, data=sizes.data | {"cache_bytes": 0})
+    assert Run(Training(uncached), tmp_path / "run").resumed == 3
     pipe = fpdm.FPDMPipeline.from_pretrained(tmp_path / "run")
     pipe.set_progress_bar_config(disable=True)
     assert pipe.labels == {"blue": 0, "green": 1, "red": 2}

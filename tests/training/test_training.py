@@ -17,7 +17,7 @@ from fpdm.training.config import OptimizerConfig
 from fpdm.training.loop import learning_rate_curve
 from fpdm.training.reading import CONFIGS, structure_config, unstructure_config
 from fpdm.training.run import Run
-from fpdm.training.seeding import STREAMS, batch_indices, drop_labels, generator
+from fpdm.training.seeding import STREAMS, drop_labels, generator, shuffled
 from tests.training.tiny import TINY, config, trained
 
 
@@ -105,9 +105,8 @@ def test_the_average_follows_the_weights_at_the_pace_of_its_decay(decay):
 @given(seed=seeds, size=st.integers(1, 50), batch_size=st.integers(1, 70))
 def test_every_sample_is_seen_once_per_epoch(seed, size, batch_size):
     steps = 3 * size // batch_size + 3
-    row = torch.cat(
-        [batch_indices(seed, step, batch_size=batch_size, size=size) for step in range(steps)]
-    )
+    starts = range(0, steps * batch_size, batch_size)
+    row = torch.cat([shuffled(seed, range(at, at + batch_size), size=size) for at in starts])
     assert len(row) == steps * batch_size
     for epoch in range(len(row) // size):
         assert row[epoch * size : (epoch + 1) * size].sort().values.tolist() == list(range(size))
