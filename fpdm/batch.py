@@ -119,6 +119,18 @@ def finite(z: Tensor) -> Tensor:
     return norm(z) < torch.inf
 
 
+def seen_finite(z: Tensor) -> bool:
+    """Whether all of a state is finite, as far as can be seen without waiting for a device.
+
+    Args:
+        z: of any shape.
+    """
+    if z.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    total = look(z.detach().sum(dtype=wide(z.dtype)))  # which is not finite if anything is not
+    return total is not None and math.isfinite(total)
+
+
 def peak(z: Tensor) -> Tensor:
     """The largest absolute value of each sample: (B, ...) → (B,); NaN where there is one.
 
@@ -136,6 +148,8 @@ def norm(z: Tensor) -> Tensor:
     Args:
         z: a state of any rank, batch first.
     """
+    if z.dim() > 1 and z.is_contiguous():
+        return lengths(z.flatten(1))
     return lengths(Layout.of(z).rows(z))
 
 
@@ -150,9 +164,8 @@ def lengths(rows: Tensor) -> Tensor:
         return torch.linalg.vector_norm(rows, dim=-1, dtype=precise)
     # the processor would make a wide copy; a look at the result tells whether it was needed
     found = torch.linalg.vector_norm(rows, dim=-1, dtype=wide(rows.dtype))
-    if (seen := look(found)) is not None and not (
-        (seen > NORMAL[0]) & (seen < NORMAL[1])  # not true of NaN either
-    ).all():
+    seen = look(found)
+    if seen is not None and seen.size and not (NORMAL[0] < seen.min() and seen.max() < NORMAL[1]):
         peak = _peak(rows)
         within = (peak > 0) & (peak < torch.inf)
         unit = torch.where(within, peak, 1.0)

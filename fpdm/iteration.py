@@ -108,7 +108,8 @@ class Monitor(Counted):
         samples = x0.shape[0] if x0.dim() else 1
         self.best = x0.new_full((samples,), torch.inf, dtype=batch.widest(x0.device))
         self.gap = self.residual = self.best
-        self._worst: Tensor | None = None
+        self.answered = torch.ones_like(self.best, dtype=torch.bool)
+        self._worst: Tensor | None = None  # the largest of what is finite where all images are
         self._converged: Tensor | None = None
         self.idle: Tensor | None = None
         if tol is not None:
@@ -118,7 +119,7 @@ class Monitor(Counted):
     @property
     def finite(self) -> Tensor:
         """Whether every image of a sample was finite, (B,)."""
-        return self.best > 0 if self._worst is None else self._worst < torch.inf
+        return self.answered if self._worst is None else self._worst < torch.inf
 
     @property
     def converged(self) -> Tensor:
@@ -165,6 +166,9 @@ class Monitor(Counted):
         Args:
             evaluation: the last one.
         """
+        if self._converged is None and self._worst is None and batch.seen_finite(evaluation.image):
+            evaluation.answered = self.answered
+            return
         self._judge(evaluation, evaluation.size)
 
     def note(self, evaluation: Evaluation) -> Tensor:
@@ -206,13 +210,14 @@ class Monitor(Counted):
             gap: the absolute residual of the evaluation that it was made from, (B,).
             residual: the relative one, (B,).
         """
-        status = ~self.finite * int(Status.NON_FINITE)
+        finite = self.answered if self._converged is None else self.finite
+        status = ~finite * int(Status.NON_FINITE)
         if self.idle is not None:
             spent = torch.where(
                 self.idle >= PATIENCE, int(Status.STAGNATED), int(Status.BUDGET_SPENT)
             )
             spent = torch.where(self.converged, int(Status.CONVERGED), spent)
-            status = torch.where(self.finite, spent, status)
+            status = torch.where(finite, spent, status)
         return Solution(
             value=value,
             evals=self.count,

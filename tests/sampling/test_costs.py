@@ -68,6 +68,7 @@ def solving(solver: fpdm.FixedPointSolver) -> int:
         carried = solve()
         for _ in range(9):  # as it is in the middle of a run
             carried = solve(carry=carried.carry)
+    carried.carry.hand_over()  # as a run does
     return operations(lambda: solve(carry=carried.carry)).total()
 
 
@@ -85,6 +86,15 @@ def test_a_run_adds_little_to_its_network_and_its_solver(kind, sampler, guidance
     cost = per_timestep(pipe, solver=solver, guidance_scale=guidance).total()
     own = cost - (straight(model) - EMBEDDED) - solving(used)
     assert own <= (12 if sampler == "unipc" else 8)
+
+
+@pytest.mark.parametrize(("kind", "sampler"), OURS + MULTISTEP)
+@pytest.mark.parametrize(("solver", "most"), [("naive", 20), (None, 60), ("broyden", 60)])
+def test_a_timestep_costs_little_beyond_a_straight_forward_pass(kind, sampler, solver, most):
+    model = tiny()
+    pipe = pipeline(model, Diffusion(kind).scheduler(sampler))
+    cost = per_timestep(pipe, solver=solver).total() - straight(model)
+    assert cost <= most
 
 
 @pytest.mark.parametrize(("kind", "sampler"), OURS + MULTISTEP)
