@@ -131,7 +131,8 @@ class InitStrategy(ABC):
                 transformer (B, N, D).
             history: the timesteps before with their features and solutions, oldest first; at most
                 `lookback` of them, fewer at the start of a run.
-            moment: the timestep whose solve begins.
+            moment: the timestep whose solve begins. In a compiled timestep, which serves all of
+                them, the numbers of moments are tensors of one element.
         """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, cast
 
 import torch
@@ -126,6 +126,7 @@ def sample(
     guidance_interval: tuple[float, float] = (0.0, 1.0),
     negate: bool = False,
     generator: torch.Generator | list[torch.Generator] | None = None,
+    advance: Advance | None = None,
 ) -> Generator[Step, Tensor | None, None]:
     """Sample, yielding each step; the images are in the last one.
 
@@ -151,6 +152,7 @@ def sample(
         negate: hand the negated prediction to the scheduler: for networks that predict `x0 - noise`
             with a scheduler that expects `noise - x0`, or the other way round.
         generator: for schedulers that draw noise; or a list of them, one for each image.
+        advance: what computes a timestep; a [`Compiled`][fpdm.compiling.Compiled] in place of None.
 
     Raises:
         BudgetError: the budget cannot be spent on the scheduler's timesteps.
@@ -191,7 +193,8 @@ def sample(
             chosen.get("init", layer.init),
             chosen.get("solver", layer.solver),
         )
-    return _steps(model, taken, latents, class_labels, solving, guidance)
+    run = Timestep(model, taken, guidance, Told(model, taken.timesteps, class_labels))
+    return _steps(run, latents, solving, advance or Timestep.advance)
 
 
 def _check_guidance(guidance: Guidance, model: Network, *, channels: int) -> None:
@@ -206,6 +209,114 @@ def _check_guidance(guidance: Guidance, model: Network, *, channels: int) -> Non
         )
 
 
+class Told:
+    """What a network is told at the timesteps of a run, made ready when it is first wanted.
+
+    Args:
+        model: the network.
+        timesteps: in sampling order, (T,).
+        class_labels: (B,), int64.
+    """
+
+    def __init__(self, model: Network, timesteps: Tensor, class_labels: Tensor) -> None:
+        self.model, self.timesteps, self.class_labels = model, timesteps, class_labels
+        self.ready: dict[bool, tuple[Tensor, Any]] = {}
+
+    def at(self, index: int, *, doubled: bool) -> dict[str, Any]:
+        """What it is told at a timestep, beside the images.
+
+        Args:
+            index: of the timestep, in sampling order.
+            doubled: whether for each image, or for two halves under guidance.
+
+        Returns:
+            Its `condition`, or `timestep` and `class_labels`.
+        """
+        if doubled not in self.ready:
+            self.ready[doubled] = self._make_ready(doubled=doubled)
+        labels, conditions = self.ready[doubled]
+        if conditions is not None:
+            return {"condition": conditions[index]}
+        return {"timestep": self.timesteps[index], "class_labels": labels}
+
+    def _make_ready(self, *, doubled: bool) -> tuple[Tensor, Any]:
+        model, labels = self.model, self.class_labels
+        if doubled:
+            labels = torch.cat([labels, torch.full_like(labels, cast("int", model.null_class))])
+        prepare = getattr(model, "prepare", None)
+        takes = "condition" in inspect.signature(getattr(model, "forward", model)).parameters
+        # with gradients each timestep has a graph of its own, which may be freed before the next
+        if prepare is None or not takes or torch.is_grad_enabled():
+            return labels, None
+        return labels, prepare(self.timesteps, labels)
+
+
+@frozen(eq=False)
+class Timestep:
+    """What computes a timestep of a run, from images to images.
+
+    Attributes:
+        model: the network.
+        stepping: the scheduler.
+        guidance: how the two halves of a doubled batch are combined.
+        told: what the network is told.
+    """
+
+    model: Network
+    stepping: Stepping
+    guidance: Guidance
+    told: Told
+
+    def advance(
+        self, x: Tensor, index: int, *, doubled: bool, **solving: Any
+    ) -> tuple[Tensor, Denoised]:
+        """Compute one timestep.
+
+        Args:
+            x: the images, (B, C, H, W).
+            index: of the timestep, in sampling order.
+            doubled: whether it is guided.
+            solving: of the implicit layer, if there is one: `evals`, `history`, `moment`, `solver`
+                and `init`.
+
+        Returns:
+            The images after it, (B, C, H, W), and what the network said of B samples, or of 2 B if
+            it is guided.
+        """
+        told = self.told.at(index, doubled=doubled)
+        scaled = self.stepping.scale(x, index)
+        prediction, variance, denoised = self.predict(scaled, told, doubled=doubled, **solving)
+        return self.stepping.step(prediction, variance, index, x), denoised
+
+    def predict(
+        self, x: Tensor, told: dict[str, Any], *, doubled: bool, **solving: Any
+    ) -> tuple[Tensor, Tensor, Denoised]:
+        """Ask the network, and guide what it says.
+
+        Args:
+            x: the images in the scale of the network, (B, C, H, W).
+            told: what it is told beside them.
+            doubled: whether it is guided.
+            solving: as of `advance`.
+
+        Returns:
+            The prediction, (B, C, H, W); what is said of the variance, (B, C, H, W), or
+            (B, 0, H, W) if nothing is; and what the network said of all.
+        """
+        batch, channels = x.shape[:2]
+        if doubled and "condition" not in told:  # which is for both halves
+            x = torch.cat([x, x])
+        denoised = self.model(x, **told, **solving)
+        prediction, variance = denoised.sample.tensor_split([channels], dim=1)
+        if doubled:
+            prediction, variance = self.guidance.combine(prediction), variance[:batch]
+        return prediction, variance, denoised
+
+
+Advance = Callable[..., tuple[Tensor, Denoised]]
+"""Computes one timestep, as `Timestep.advance` does; its first argument is the `Timestep`."""
+
+
 @frozen(eq=False)
 class _Solving:
     """How the implicit layer of a network is solved in one run."""
@@ -216,16 +327,14 @@ class _Solving:
 
 
 def _steps(
-    model: Network,
-    taken: Stepping,
+    run: Timestep,
     x: Tensor,
-    class_labels: Tensor,
     solving: _Solving | None,
-    guidance: Guidance,
+    advance: Advance,
 ) -> Generator[Step, Tensor | None, None]:
-    count, (batch, channels) = len(taken.timesteps), x.shape[:2]
+    model, taken, guidance = run.model, run.stepping, run.guidance
+    count, batch = len(taken.timesteps), len(x)
     history: tuple[Visited, ...] = ()
-    told = _Told(model, taken.timesteps, class_labels)
     for index, (timestep, moment) in enumerate(zip(taken.timesteps, taken.moments, strict=True)):
         doubled = guidance.acts(index, steps=count)
         granted, options = 0, {}
@@ -240,16 +349,12 @@ def _steps(
                 "solver": solving.solver,
                 "init": solving.init,
             }
-        denoised = told.call(taken.scale(x, index), index, doubled=doubled, **options)
+        x, denoised = advance(run, x, index, doubled=doubled, **options)
         solution = denoised.solution
         if solving is not None and solution is not None:
             past = (_without_carry(older) for older in history)
             history = (*past, denoised.visited(moment))[-max(solving.init.lookback, 1) :]
             solution = evolve(solution, carry=None)  # it belongs to the run, and may be large
-        prediction, variance = denoised.sample.tensor_split([channels], dim=1)
-        if doubled:
-            prediction, variance = guidance.combine(prediction), variance[:batch]
-        x = taken.step(prediction, variance, index, x)
         replacement = yield Step(
             index=index,
             steps=count,
@@ -262,36 +367,6 @@ def _steps(
             solution=solution,
         )
         x = x if replacement is None else replacement
-
-
-class _Told:
-    """What a network is told at the timesteps of a run, made ready when it is first wanted."""
-
-    def __init__(self, model: Network, timesteps: Tensor, class_labels: Tensor) -> None:
-        self.model, self.timesteps, self.class_labels = model, timesteps, class_labels
-        self.ready: dict[bool, tuple[Tensor, Any]] = {}
-
-    def call(self, x: Tensor, index: int, *, doubled: bool, **options: Any) -> Denoised:
-        """Call the network at a timestep: for each image, or for two halves under guidance."""
-        if doubled not in self.ready:
-            self.ready[doubled] = self._make_ready(doubled=doubled)
-        labels, conditions = self.ready[doubled]
-        if conditions is not None:
-            return self.model(x, condition=conditions[index], **options)
-        if doubled:
-            x = torch.cat([x, x])
-        return self.model(x, timestep=self.timesteps[index], class_labels=labels, **options)
-
-    def _make_ready(self, *, doubled: bool) -> tuple[Tensor, Any]:
-        model, labels = self.model, self.class_labels
-        if doubled:
-            labels = torch.cat([labels, torch.full_like(labels, cast("int", model.null_class))])
-        prepare = getattr(model, "prepare", None)
-        takes = "condition" in inspect.signature(getattr(model, "forward", model)).parameters
-        # with gradients each timestep has a graph of its own, which may be freed before the next
-        if prepare is None or not takes or torch.is_grad_enabled():
-            return labels, None
-        return labels, prepare(self.timesteps, labels)
 
 
 def _hand_over(history: tuple[Visited, ...]) -> None:

@@ -28,6 +28,7 @@ ROOMS = {  # where each room may look, beside its own files
     "diffusion": FOUNDATION,
     "data": {*FOUNDATION, "diffusion"},
     "models": CORE,
+    "compiling": {*CORE, "diffusion"},
     "drawing": {*CORE, "diffusion", "pipeline"},
     "evaluation": {*FOUNDATION, "data"},
     "testing": {*CORE, "data", "diffusion"},

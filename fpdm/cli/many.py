@@ -70,8 +70,19 @@ def fill(folder: Folder, pipe: Any, **options: Any) -> None:
         raise
     told = _of_all(told, here)
     if here.is_main_process:
+        note_compiling(pipe)
         _finish(folder, told, time.perf_counter() - began)
     here.destroy_process_group()
+
+
+def note_compiling(pipe: Any) -> None:
+    """Say how long compiling took, if anything was compiled.
+
+    Args:
+        pipe: what has drawn.
+    """
+    if pipe.compiled is not None:
+        console.note(f"compiling took {pipe.compiled.seconds:.1f} s.")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ EXAMPLES = (
     "fpdm sample --classes 3 1 4 1 5",
     "fpdm sample --num 40 --budget 48 --steps 12 --allocation increasing",
     "fpdm sample --model runs/digits --solver anderson:memory=3 --init extrapolate:step=0.25",
-    "fpdm sample --num 50000 --out samples --npz",
+    "fpdm sample --num 50000 --out samples --npz --compile",
     "torchrun --nproc-per-node 8 -m fpdm sample -n 50000 --out samples --npz",
 )
 
@@ -51,6 +51,7 @@ def sample(
     batch_size: Whole | None = None,
     npz: Annotated[bool, Parameter(negative=())] = False,
     device: str | None = None,
+    compile: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Draw images under a budget of block passes, into one picture or into a folder.
 
@@ -82,6 +83,8 @@ def sample(
         npz: whether to write the images of a folder into an archive beside it too.
         device: where to draw, such as `cpu` or `cuda:1`; the accelerator that PyTorch finds, or
             else the CPU, if not given.
+        compile: whether to compile timesteps, which takes a while, and pays where many images are
+            drawn.
     """
     from fpdm.runtime.processes import processes
 
@@ -108,6 +111,8 @@ def sample(
     wanted = [_label(name) for name in classes or map(str, classes_of_model)]
     count = len(wanted) if num is None else check_whole("num", num, minimum=1)
     pipe.to(place or processes().device)
+    if compile:
+        pipe.compile()
     if is_picture:
         labels = [wanted[i % len(wanted)] for i in range(count)]
         _draw_picture(out, pipe, labels, seed=seed, **settings)
@@ -138,6 +143,7 @@ def _draw_picture(
     began = time.perf_counter()
     result = pipe(labels, generator=torch.Generator().manual_seed(seed), **settings)
     seconds = time.perf_counter() - began
+    many.note_compiling(pipe)
     width = 10
     rows = [Row("", result.images[i : i + width]) for i in range(0, len(labels), width)]
     title = f"{settings['budget']} block passes, {len(result.steps)} timesteps"

@@ -104,11 +104,21 @@ def stepping(
     steps = tabled(scheduler, negate=negate)
     if steps is None:
         return _Library(scheduler, generator, negate=negate, device=device)
-    return _Tabled(steps, scheduler, generator, device=device)
+    return Tabled(steps, scheduler, generator, device=device)
 
 
-class _Tabled(Stepping):
-    """Steps with tabled coefficients."""
+class Tabled(Stepping):
+    """Steps with tabled coefficients.
+
+    Args:
+        steps: the table, and what is done with its rows.
+        scheduler: its timesteps set.
+        generator: for steps that draw noise; or a list of them, one for each image.
+        device: where the images are.
+
+    Attributes:
+        past: what the last step left for the next; None before the first.
+    """
 
     def __init__(
         self,
@@ -125,25 +135,59 @@ class _Tabled(Stepping):
         self.past: Past | None = None
 
     def scale(self, x: Tensor, index: int) -> Tensor:
+        """The images as they are, (B, C, H, W)."""
         del index
         return x
 
     def step(self, prediction: Tensor, variance: Tensor, index: int, x: Tensor) -> Tensor:
-        if self.steps.learned:
-            _check_variance(variance, "learned_range")
-        noise = self._noise(prediction) if self.steps.draws and self.steps.draws[index] else None
-        past = self.steps.begin(x) if self.past is None else self.past
-        row = self.steps.table[index]
+        """Take the images to the next timestep; (B, C, H, W)."""
+        self.check(variance)
+        row, past = self.given(index, x)
+        noise = self.noise(index, prediction)
         x, self.past = self.steps.take(x, prediction, row, past, variance=variance, noise=noise)
         return x
 
-    def _noise(self, like: Tensor) -> Tensor:
-        """Drawn as diffusers draws it: where the generator is, or where the images are."""
+    def given(self, index: int, x: Tensor) -> tuple[Tensor, Past]:
+        """What a step is computed from, beside the images.
+
+        Args:
+            index: of the timestep, in sampling order.
+            x: the images, (B, C, H, W).
+
+        Returns:
+            The row of the table, (K,), and what the step before left, each (B, C, H, W).
+        """
+        return self.steps.table[index], self.steps.begin(x) if self.past is None else self.past
+
+    def noise(self, index: int, like: Tensor) -> Tensor | None:
+        """Draw as diffusers draws: where the generator is, or where the images are.
+
+        Args:
+            index: of the timestep, in sampling order.
+            like: of the shape and dtype of the noise, (B, C, H, W).
+
+        Returns:
+            Standard normal, (B, C, H, W); None where the step draws none.
+        """
         from diffusers.utils.torch_utils import randn_tensor
 
+        if not (self.steps.draws and self.steps.draws[index]):
+            return None
         return randn_tensor(
             like.shape, generator=self.generator, device=like.device, dtype=like.dtype
         )
+
+    def check(self, variance: Tensor) -> None:
+        """Check that a variance is there if it is needed.
+
+        Args:
+            variance: what the network says of it, (B, C, H, W), or (B, 0, H, W) if it says nothing.
+
+        Raises:
+            InvalidValueError: it is not.
+        """
+        if self.steps.learned:
+            _check_variance(variance, "learned_range")
 
 
 class _Library(Stepping):

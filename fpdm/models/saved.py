@@ -29,6 +29,16 @@ class SavedNetwork(ModelMixin, ConfigMixin):
 
     def __init__(self) -> None:
         super().__init__()
+        self.compile_options: dict[str, Any] | None = None
+
+    def compile(self, **options: Any) -> None:
+        """Compile the network where it is called, and with it whole timesteps of a pipeline.
+
+        Args:
+            options: of `torch.compile`.
+        """
+        super().compile(**options)
+        self.compile_options = options
 
     @property
     def null_class(self) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 from attrs import field, frozen
 from torch import Tensor
 
@@ -48,13 +49,21 @@ class Extrapolate(InitStrategy):
         last = history[-1].solution.value
         if len(history) == 1:
             return last
-        return last.lerp(history[-2].solution.value, -self._reach(history, moment))
+        reach = self._reach(history, moment)
+        if isinstance(reach, Tensor):
+            reach = reach.to(last.dtype)
+        return last.lerp(history[-2].solution.value, -reach)
 
-    def _reach(self, history: Sequence[Visited], moment: Moment) -> float:
+    def _reach(self, history: Sequence[Visited], moment: Moment) -> float | Tensor:
+        if self.by == "step":
+            return self.step
         moments = history[-2].moment, history[-1].moment, moment
         levels = [each.log_snr for each in moments if each.log_snr is not None]
-        if self.by == "step" or len(levels) < len(moments):
+        if len(levels) < len(moments):
             return self.step
         older, last, now = levels
         behind, ahead = last - older, now - last
+        if isinstance(ahead, Tensor):  # in a compiled timestep, which serves all of them
+            reach = (self.step * ahead / behind).clamp(max=1.0)
+            return torch.where((behind > 0) & (ahead > 0), reach, 0.0)
         return min(1.0, self.step * ahead / behind) if behind > 0 and ahead > 0 else 0.0

@@ -1,0 +1,35 @@
+"""A network that is compiled in the usual way has its timesteps compiled."""
+
+import pytest
+import torch
+
+from tests.compiling.programs import counted
+from tests.sampling.pipelines import images, pipeline
+from tests.toys import tiny
+
+OPTIONS = {"num_inference_steps": 8, "budget": 32, "init": "reuse"}
+
+
+@pytest.mark.parametrize("usual", ["torch.compile(model)", "model.compile()"])
+def test_one_program_serves_a_run(usual):
+    eager, counter, pipe = images(pipeline(tiny()), **OPTIONS), counted(), pipeline(tiny())
+    if usual == "model.compile()":
+        pipe.model.compile(backend=counter, fullgraph=True)
+    else:
+        pipe.model = torch.compile(pipe.model, backend=counter, fullgraph=True)
+    for _ in range(2):
+        torch.testing.assert_close(images(pipe, **OPTIONS), eager, atol=1e-5, rtol=1e-5)
+        assert counter.frame_count == 1
+
+
+def test_a_network_alone_is_one_graph():
+    model, counter = tiny(), counted()
+    call = {"timestep": torch.tensor(500), "class_labels": torch.tensor([0, 1]), "evals": 3}
+    x = torch.randn(2, 1, 4, 4)
+    with torch.no_grad():
+        eager = model(x, **call)
+        compiled = torch.compile(model, backend=counter, fullgraph=True)(x, **call)
+    torch.testing.assert_close(compiled.sample, eager.sample, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(compiled.solution.residual, eager.solution.residual)
+    assert compiled.solution.evals == 3
+    assert counter.frame_count == 1
