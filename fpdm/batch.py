@@ -154,10 +154,13 @@ def norm(z: Tensor) -> Tensor:
 
 
 def lengths(rows: Tensor) -> Tensor:
-    """The Euclidean norm of each row: (..., D) → (...), float64 (float32 on MPS).
+    """The Euclidean norm of each row of any shape: (..., D) → (...), float64 (float32 on MPS).
 
     Args:
-        rows: of any dtype; the norms hold at every scale.
+        rows: of any shape and dtype, a row in the last dimension; the norms hold at every scale.
+
+    Returns:
+        Of the same shape, without the last dimension.
     """
     precise = widest(rows.device)
     if rows.device.type != "cpu" or torch.compiler.is_compiling():
@@ -265,6 +268,9 @@ def look(tensor: Tensor) -> NDArray[Any] | None:
 
     Args:
         tensor: of any shape, without a graph.
+
+    Returns:
+        An array of the same shape, or None.
     """
     if tensor.device.type != "cpu" or torch.compiler.is_compiling():
         return None

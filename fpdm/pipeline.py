@@ -16,19 +16,18 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils import BaseOutput
-from diffusers.utils.torch_utils import randn_tensor
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from fpdm import plugins
 from fpdm.checks import check_choice, check_whole
-from fpdm.compiling import Compiled, compiled_alike
+from fpdm.compiling import Compiled, Usual
 from fpdm.diffusion import samplers, schedulers
 from fpdm.diffusion.callback import TENSORS, StepCallback, step_callback
 from fpdm.diffusion.interrupts import Interrupts
 from fpdm.diffusion.labels import Classes
-from fpdm.diffusion.noise import check_generators
+from fpdm.diffusion.noise import check_generators, start
 from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
 from fpdm.models import SavedNetwork
@@ -144,7 +143,7 @@ class FPDMPipeline(DiffusionPipeline):
             )
         self._interrupts = Interrupts()
         self.compiled: Compiled | None = None
-        self._alike: tuple[Any, Any, Compiled | None] | None = None
+        self._usual = Usual()
 
     @classmethod
     def digits(cls) -> FPDMPipeline:
@@ -202,9 +201,8 @@ class FPDMPipeline(DiffusionPipeline):
     def compile(self, **options: Any) -> FPDMPipeline:
         """Compile the timesteps of the runs to come: a run is as before, and is faster.
 
-        A timestep becomes one function of tensors, from images to images, which is compiled when it
-        is first needed: once for each shape and number of iterations. What cannot be traced runs as
-        it is, and a warning says so.
+        A timestep becomes one function of tensors, compiled when it is first needed: once for each
+        shape and number of iterations. What cannot be traced runs as it is, and a warning says so.
 
         Args:
             options: of `torch.compile`, such as `backend` and `mode`.
@@ -282,11 +280,12 @@ class FPDMPipeline(DiffusionPipeline):
         samplers.warn_of_spacing(scheduler)
         budget = self._spread(scheduler, budget, num_inference_steps)
         check_generators(generator, len(labels))
-        model, compiled = self._as_compiled()
+        usual = self._usual.of(self.model)
+        model, compiled = usual if self.compiled is None else (self.model, self.compiled)
         run = sample(
             model,
             scheduler,
-            self._noise(labels, latents, generator, scheduler),
+            self._begin_with(latents, generator, scheduler, like=labels),
             labels,
             budget=budget,
             allocation=allocation,
@@ -303,14 +302,6 @@ class FPDMPipeline(DiffusionPipeline):
         images = self._decode(drawn, output_type)
         self.maybe_free_model_hooks()
         return FPDMOutput(images=images, steps=steps) if return_dict else (images, steps)
-
-    def _as_compiled(self) -> tuple[Any, Compiled | None]:
-        """The network, and what computes its timesteps if it is compiled in one way or another."""
-        if self.compiled is not None:
-            return self.model, self.compiled
-        if self._alike is None or self._alike[0] is not self.model:
-            self._alike = self.model, *compiled_alike(self.model)
-        return self._alike[1:]
 
     def _check_output(self, output_type: str) -> None:
         channels = self.model.config["in_channels"]
@@ -350,24 +341,14 @@ class FPDMPipeline(DiffusionPipeline):
             return len(scheduler.timesteps) * (explicit + (layer.evals if layer else 0))
         return budget
 
-    def _noise(
-        self,
-        labels: Tensor,
-        latents: Tensor | None,
-        generator: torch.Generator | list[torch.Generator] | None,
-        scheduler: Any,
+    def _begin_with(
+        self, latents: Tensor | None, generator: Any, scheduler: Any, *, like: Tensor
     ) -> Tensor:
-        config, dtype = self.model.config, self.model.dtype
-        size, device = config["sample_size"], labels.device
-        shape = (len(labels), config["in_channels"], size, size)
-        if latents is None:
-            latents = randn_tensor(shape, generator=generator, device=device, dtype=dtype)
-        elif not isinstance(latents, Tensor) or latents.shape != shape:
-            found = tuple(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__
-            raise InvalidValueError(f"latents are {found}: must be a tensor of {shape}.")
-        elif not np.isfinite(latents.detach().float().cpu().numpy()).all():
-            raise InvalidValueError("latents hold inf or NaN: must be finite.")
-        return latents.to(device, dtype) * getattr(scheduler, "init_noise_sigma", 1.0)
+        """The noise of a run, one for each label, in the scale of the scheduler."""
+        size = self.model.config["sample_size"]
+        shape = (len(like), self.model.config["in_channels"], size, size)
+        made = start(latents, generator, shape=shape, dtype=self.model.dtype, device=like.device)
+        return made * getattr(scheduler, "init_noise_sigma", 1.0)
 
     def _follow(
         self,
@@ -379,7 +360,6 @@ class FPDMPipeline(DiffusionPipeline):
         """Go through a run; return its last images, and what is worth keeping of its steps."""
         records: list[StepRecord] = []
         replacement: Tensor | None = None
-        before = 0.0 if compiled is None else compiled.seconds
         with self.progress_bar(total=count) as bar, self._interrupts.run() as interrupt:
             while len(records) < count and not interrupt.raised:
                 step = run.send(replacement)
@@ -393,8 +373,8 @@ class FPDMPipeline(DiffusionPipeline):
                         residual=step.residual,
                     )
                 records.append(step.record())
-                if compiled is not None and compiled.seconds > before:
-                    bar.set_postfix_str(f"compiling took {compiled.seconds - before:.1f} s")
+                if compiled is not None and (news := compiled.news()):
+                    bar.set_postfix_str(news)
                 bar.update()
         return cast("Tensor", replacement), records
 

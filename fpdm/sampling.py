@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Generator
-from typing import Any, cast
+from collections.abc import Generator
 
 import torch
 from attrs import evolve, fields, frozen
@@ -14,12 +12,13 @@ from fpdm import plugins
 from fpdm.allocator import Allocator
 from fpdm.checks import check_whole
 from fpdm.diffusion.guidance import Guidance
-from fpdm.diffusion.stepping import Scheduler, Stepping, stepping
+from fpdm.diffusion.stepping import Scheduler, stepping
+from fpdm.diffusion.timestep import Advance, Timestep, Told
 from fpdm.errors import BudgetError, InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy, Network
 from fpdm.layer import FixedPointLayer
 from fpdm.plugins import Spec
-from fpdm.solution import Denoised, Solution, Visited
+from fpdm.solution import Solution, Visited
 
 
 @frozen(eq=False)
@@ -207,114 +206,6 @@ def _check_guidance(guidance: Guidance, model: Network, *, channels: int) -> Non
         raise InvalidValueError(
             f"guidance_channels={guidance.channels}: the network predicts {channels} channels."
         )
-
-
-class Told:
-    """What a network is told at the timesteps of a run, made ready when it is first wanted.
-
-    Args:
-        model: the network.
-        timesteps: in sampling order, (T,).
-        class_labels: (B,), int64.
-    """
-
-    def __init__(self, model: Network, timesteps: Tensor, class_labels: Tensor) -> None:
-        self.model, self.timesteps, self.class_labels = model, timesteps, class_labels
-        self.ready: dict[bool, tuple[Tensor, Any]] = {}
-
-    def at(self, index: int, *, doubled: bool) -> dict[str, Any]:
-        """What it is told at a timestep, beside the images.
-
-        Args:
-            index: of the timestep, in sampling order.
-            doubled: whether for each image, or for two halves under guidance.
-
-        Returns:
-            Its `condition`, or `timestep` and `class_labels`.
-        """
-        if doubled not in self.ready:
-            self.ready[doubled] = self._make_ready(doubled=doubled)
-        labels, conditions = self.ready[doubled]
-        if conditions is not None:
-            return {"condition": conditions[index]}
-        return {"timestep": self.timesteps[index], "class_labels": labels}
-
-    def _make_ready(self, *, doubled: bool) -> tuple[Tensor, Any]:
-        model, labels = self.model, self.class_labels
-        if doubled:
-            labels = torch.cat([labels, torch.full_like(labels, cast("int", model.null_class))])
-        prepare = getattr(model, "prepare", None)
-        takes = "condition" in inspect.signature(getattr(model, "forward", model)).parameters
-        # with gradients each timestep has a graph of its own, which may be freed before the next
-        if prepare is None or not takes or torch.is_grad_enabled():
-            return labels, None
-        return labels, prepare(self.timesteps, labels)
-
-
-@frozen(eq=False)
-class Timestep:
-    """What computes a timestep of a run, from images to images.
-
-    Attributes:
-        model: the network.
-        stepping: the scheduler.
-        guidance: how the two halves of a doubled batch are combined.
-        told: what the network is told.
-    """
-
-    model: Network
-    stepping: Stepping
-    guidance: Guidance
-    told: Told
-
-    def advance(
-        self, x: Tensor, index: int, *, doubled: bool, **solving: Any
-    ) -> tuple[Tensor, Denoised]:
-        """Compute one timestep.
-
-        Args:
-            x: the images, (B, C, H, W).
-            index: of the timestep, in sampling order.
-            doubled: whether it is guided.
-            solving: of the implicit layer, if there is one: `evals`, `history`, `moment`, `solver`
-                and `init`.
-
-        Returns:
-            The images after it, (B, C, H, W), and what the network said of B samples, or of 2 B if
-            it is guided.
-        """
-        told = self.told.at(index, doubled=doubled)
-        scaled = self.stepping.scale(x, index)
-        prediction, variance, denoised = self.predict(scaled, told, doubled=doubled, **solving)
-        return self.stepping.step(prediction, variance, index, x), denoised
-
-    def predict(
-        self, x: Tensor, told: dict[str, Any], *, doubled: bool, **solving: Any
-    ) -> tuple[Tensor, Tensor, Denoised]:
-        """Ask the network, and guide what it says.
-
-        Args:
-            x: the images in the scale of the network, (B, C, H, W).
-            told: what it is told beside them.
-            doubled: whether it is guided.
-            solving: as of `advance`.
-
-        Returns:
-            The prediction, (B, C, H, W); what is said of the variance, (B, C, H, W), or
-            (B, 0, H, W) if nothing is; and what the network said of all.
-        """
-        batch, channels = x.shape[:2]
-        if doubled and "condition" not in told:  # which is for both halves
-            x = torch.cat([x, x])
-        denoised = self.model(x, **told, **solving)
-        prediction, variance = denoised.sample.tensor_split([channels], dim=1)
-        if doubled:
-            prediction, variance = self.guidance.combine(prediction), variance[:batch]
-        return prediction, variance, denoised
-
-
-Advance = Callable[..., tuple[Tensor, Denoised]]
-"""Computes one timestep, as `Timestep.advance` does; its first argument is the `Timestep`."""
 
 
 @frozen(eq=False)

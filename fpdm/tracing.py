@@ -9,8 +9,8 @@ from attrs import evolve
 from torch import Tensor
 
 from fpdm import plugins
+from fpdm.counting import Evaluation
 from fpdm.interfaces import FixedPointSolver
-from fpdm.iteration import Evaluation
 from fpdm.plugins import Spec
 from fpdm.solution import Solution
 
@@ -47,7 +47,7 @@ def trace(
         >>> import torch, fpdm
         >>> solution = fpdm.trace("anderson", lambda z: z.cos(), torch.zeros(1), evals=6)
         >>> [f"{residual:.0e}" for residual in solution.trace[:, 0].tolist()]
-        ['1e+00', '9e-01', '1e-01', '2e-03', '1e-04', '1e-05']
+        ['1e+00', '9e-01', '1e-01', '6e-03', '2e-04', '6e-06']
     """
     residuals: list[Tensor] = []
 

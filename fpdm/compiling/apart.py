@@ -40,7 +40,15 @@ class ApartSolver(FixedPointSolver):
         tol: float | None = None,
         **going_on: Any,
     ) -> Solution:
-        """Let the solver solve; see [`FixedPointSolver.solve`][fpdm.FixedPointSolver.solve]."""
+        """Let the solver solve; see [`FixedPointSolver.solve`][fpdm.FixedPointSolver.solve].
+
+        Args:
+            f: likewise.
+            x0: likewise, (B, ...).
+            evals: likewise.
+            tol: likewise.
+            going_on: the `carry`, if it is given one.
+        """
         counted: Any = f  # by the layer; what is compiled is the map, and not the count
         image, solver = counted.f, self.solver
         counted.f = lambda z: self.evaluate(image, z)
@@ -112,11 +120,14 @@ def keep_apart(call: Call, kinds: list[str], by: Callable[[Any], Any]) -> Call:
 
 
 def warning_of(call: Call, kind: str) -> str:
-    """Say that a plugin is not compiled.
+    """The sentence that says that a plugin is not compiled.
 
     Args:
         call: in which it is used.
         kind: of the plugin.
+
+    Returns:
+        The sentence.
     """
     solving = call.solving
     parts = {} if solving is None else {"solver": solving.solver, "init": solving.init}

@@ -12,8 +12,8 @@ from torch import Tensor
 from fpdm.compiling.leaves import tensors
 from fpdm.diffusion.stepping import Tabled
 from fpdm.diffusion.steps import Past, Steps
+from fpdm.diffusion.timestep import Timestep
 from fpdm.interfaces import FixedPointSolver, InitStrategy
-from fpdm.sampling import Timestep
 from fpdm.solution import NOWHERE, Denoised, Moment, Visited
 
 
@@ -109,7 +109,9 @@ class Call:
         options = {} if self.solving is None else {**self.solving.options, "evals": 0}
         if self.solving is not None:
             options["moment"] = self.moment
-        _, variance, denoised = self.run.predict(self.x, self.told, doubled=self.doubled, **options)
+        _, variance, denoised = self.plain.predict(
+            self.x, self.told, doubled=self.doubled, **options
+        )
         if isinstance(self.run.stepping, Tabled):
             self.run.stepping.check(variance)
         return denoised

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from attrs import evolve
 from torch import Tensor
-from torch._dynamo.exc import TorchDynamoException
+from torch._dynamo.exc import BackendCompilerFailed, TorchDynamoException
 
 from fpdm.compiling.apart import culprits, isolated, keep_apart, warning_of
 from fpdm.compiling.call import Call, Solving
@@ -28,7 +28,7 @@ from fpdm.compiling.starts import (
 )
 from fpdm.diffusion.stepping import Tabled
 from fpdm.diffusion.steps import Past
-from fpdm.sampling import Timestep
+from fpdm.diffusion.timestep import Timestep
 from fpdm.solution import NOWHERE, Denoised, Moment, Visited
 
 MODES = {"reduce-overhead": "default", "max-autotune": "max-autotune-no-cudagraphs"}
@@ -66,7 +66,7 @@ class Compiled:
         if "mode" in options:
             self.options["mode"] = MODES.get(options["mode"], options["mode"])
         self.recorder = CudaGraphs() if recorder is None else recorder
-        self.seconds = 0.0
+        self.seconds = self._known = 0.0
         self._programs: dict[Hashable, Program] = {}
         self._told: set[str] = set()
 
@@ -74,6 +74,11 @@ class Compiled:
     def count(self) -> int:
         """How many programs there are."""
         return len(self._programs)
+
+    def news(self) -> str:
+        """How long compiling has taken since this was last asked; empty if it has not."""
+        took, self._known = self.seconds - self._known, self.seconds
+        return f"compiling took {took:.1f} s" if took else ""
 
     def __call__(
         self,
@@ -154,6 +159,8 @@ class Compiled:
             )
             try:
                 return program, program(call)
+            except BackendCompilerFailed:  # it was traced
+                raise
             except TorchDynamoException:
                 apart = ["network"] if blank is None else culprits(call, blank)
         for kind in apart:

@@ -30,6 +30,9 @@ def tensors(value: object) -> list[Tensor]:
 
     Args:
         value: as of `mapped`.
+
+    Returns:
+        They, of any shapes, in the order in which they stand.
     """
     found: list[Tensor] = []
 

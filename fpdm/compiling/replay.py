@@ -24,10 +24,21 @@ class Recorder(Protocol):
     """What records functions."""
 
     def record(self, function: Callable[[], Any]) -> Recorded:
-        """Record a function of no arguments; what it reads stays where it is."""
+        """Record a function.
+
+        Args:
+            function: of no arguments; what it reads stays where it is.
+
+        Returns:
+            What it has returned, and what computes it anew.
+        """
 
     def turn(self) -> AbstractContextManager[None]:
-        """While it is entered, nobody else uses what was recorded."""
+        """A turn at what was recorded.
+
+        Returns:
+            A context: while it is entered, nobody else uses it.
+        """
 
 
 class CudaGraphs:
@@ -61,7 +72,11 @@ class CudaGraphs:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for whoever uses a graph, on this thread and on the device."""
+        """Wait for whoever uses a graph, on this thread and on the device.
+
+        Returns:
+            A context: while it is entered, nobody else does.
+        """
         with self._lock:
             if self._done is not None:
                 torch.cuda.current_stream().wait_event(self._done)

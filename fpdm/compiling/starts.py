@@ -99,13 +99,31 @@ Seen = Callable[[Moment, torch.device], Moment]
 """How a program sees moments: one of the three that follow."""
 
 
-def unseen(_: Moment, __: torch.device) -> Moment:
-    """A moment that is the same for all, for an init that looks at none."""
+def unseen(moment: Moment, device: torch.device) -> Moment:
+    """A moment that is the same for all, for an init that looks at none.
+
+    Args:
+        moment: plain numbers, which are left out.
+        device: not needed.
+
+    Returns:
+        A moment that is nowhere.
+    """
+    del moment, device
     return NOWHERE
 
 
-def as_it_is(moment: Moment, _: torch.device) -> Moment:
-    """A moment of plain numbers, for an init that is not compiled."""
+def as_it_is(moment: Moment, device: torch.device) -> Moment:
+    """A moment of plain numbers, for an init that is not compiled.
+
+    Args:
+        moment: plain numbers.
+        device: not needed.
+
+    Returns:
+        The moment itself.
+    """
+    del device
     return moment
 
 

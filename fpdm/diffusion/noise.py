@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from fpdm.errors import InvalidValueError
 
@@ -28,3 +30,39 @@ def check_generators(generator: Any, count: int) -> None:
         raise InvalidValueError(
             f"generator: a list of {len(generator)} for {count} images; must have one for each."
         )
+
+
+def start(
+    latents: Tensor | None,
+    generator: torch.Generator | list[torch.Generator] | None,
+    *,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor:
+    """The noise that a run begins with: what is given, or standard normal.
+
+    Args:
+        latents: (B, C, H, W); None draws it.
+        generator: one for all images, or one for each.
+        shape: (B, C, H, W).
+        dtype: of the noise.
+        device: where it goes.
+
+    Returns:
+        (B, C, H, W).
+
+    Raises:
+        InvalidValueError: what is given has another shape, or is not finite.
+    """
+    if latents is None:
+        from diffusers.utils.torch_utils import randn_tensor
+
+        drawn = randn_tensor(shape, generator=generator, device=device, dtype=dtype)
+        return cast("Tensor", drawn)
+    if not isinstance(latents, Tensor) or latents.shape != shape:
+        found = tuple(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__
+        raise InvalidValueError(f"latents are {found}: must be a tensor of {shape}.")
+    if not np.isfinite(latents.detach().float().cpu().numpy()).all():
+        raise InvalidValueError("latents hold inf or NaN: must be finite.")
+    return latents.to(device, dtype)

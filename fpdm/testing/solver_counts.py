@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from fpdm.counting import Counted
+from fpdm.counting import Counted, Evaluation
 from fpdm.errors import FPDMError, InvalidValueError
 from fpdm.interfaces import FixedPointSolver
-from fpdm.iteration import Evaluation
 from fpdm.solution import Status
 from fpdm.testing.laws import quick, reports_each_sample
 from fpdm.testing.problems import Problem, network

@@ -143,7 +143,7 @@ class Ring(Differences):
     Args:
         history: of the window, zeros where it is empty, (B, m, 2, D).
         gram: likewise, (B, m, m).
-        slot: the place of the next.
+        slot: the place of the next, a number or (1,).
         filled: how many places there are.
     """
 
@@ -159,7 +159,7 @@ class Ring(Differences):
 
     @classmethod
     def empty(cls, rows: Tensor, size: int) -> Ring:
-        """Nothing yet.
+        """An empty window.
 
         Args:
             rows: like the states, (B, D), in the dtype of the differences.
@@ -275,7 +275,7 @@ class Columns(Differences):
 
     @classmethod
     def empty(cls, rows: Tensor, size: int) -> Columns:
-        """Nothing yet.
+        """An empty window.
 
         Args:
             rows: like the states, (B, D).

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from fpdm import batch
 from fpdm.batch import Layout
+from fpdm.counting import Evaluation
 from fpdm.errors import InvalidValueError
-from fpdm.iteration import Evaluation, IterativeSolver
+from fpdm.iteration import IterativeSolver
 from fpdm_solvers.differences import IMAGES, RESIDUALS, Columns, Differences, Ring
 
 ZERO = torch.zeros(())
@@ -285,6 +286,9 @@ def along_steps(past: Differences, residual: Tensor, rejected: Tensor | None) ->
         past: the differences.
         residual: `r_k`, (B, D).
         rejected: those samples, (B,); None for none.
+
+    Returns:
+        (B, m).
     """
     products = past.dots(residual[:, None])[:, 0]  # (B, m, 2)
     right = (products[..., IMAGES] - products[..., RESIDUALS]).to(past.matrix.dtype)

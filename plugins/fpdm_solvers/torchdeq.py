@@ -15,8 +15,8 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from fpdm import batch
 from fpdm.checks import real, whole
+from fpdm.counting import Monitor
 from fpdm.interfaces import FixedPointSolver
-from fpdm.iteration import Monitor
 from fpdm.solution import Solution
 
 Rows = Callable[[Tensor], Tensor]

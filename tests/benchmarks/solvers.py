@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tables import head, machine, row, write_parts
 
 import fpdm
+from fpdm.counting import Evaluation
 from fpdm.data import digits
 from fpdm.evaluation import DigitClassifier, frechet_distance
-from fpdm.iteration import Evaluation
 from fpdm.testing.classical import classical
 from tests.toys import peak_bytes, stiff_block, symmetric
 

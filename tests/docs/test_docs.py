@@ -50,7 +50,8 @@ def prepare(page: Path, folder: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:`torch_dtype` is deprecated:FutureWarning")
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch._prims_common.check` is deprecated:FutureWarning")
 @pytest.mark.filterwarnings("ignore:.*It is passed over:fpdm.errors.TrainingWarning")
 @pytest.mark.parametrize("page", [page for page in PAGES if page != TUTORIAL], ids=pages.name)
 def test_what_a_page_says_runs(page, here):
