@@ -243,15 +243,18 @@ class Monitor(Counted):
             The samples for which it is the best so far, or reaches the tolerance; (B,).
         """
         gap = evaluation.gap
-        self._judge(evaluation, gap)
-        closer = self.answered & (gap < self.best)
+        if self._worst is None:  # a start that is not finite can have an image that is
+            self._judge(evaluation, evaluation.size)
+            closer, self.best = self.answered, torch.fmin(self.best, gap)
+        else:
+            self._judge(evaluation, gap)
+            closer = self.answered & (gap < self.best)
+            self.best = torch.where(closer, gap, self.best)
         if self.tol is None or self.idle is None:
-            self.best = torch.fmin(self.best, gap)
             return closer
         reached = self.answered & (evaluation.residual <= self.tol)
         self._converged = self.converged | reached
         self.idle = torch.where(closer, 0, self.idle + 1)
-        self.best = torch.where(closer, gap, self.best)
         return closer | reached
 
     def _judge(self, evaluation: Evaluation, measure: Tensor) -> None:

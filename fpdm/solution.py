@@ -192,6 +192,6 @@ def join(first: Solution, second: Solution) -> Solution:
     Returns:
         The second solution with both counts of evaluations.
     """
-    lost = first.status == Status.NON_FINITE
+    lost = first.status == int(Status.NON_FINITE)  # a compiler would compare with the object
     status = torch.where(lost, first.status, second.status)
     return evolve(second, evals=first.evals + second.evals, status=status)

@@ -141,16 +141,18 @@ class Ring(Differences):
     """Differences that lie together and are written in place: for where no gradient is asked for.
 
     Args:
-        history: of the window, zeros where it is empty, (B, m, 2, D).
+        history: of the window, (B, m, 2, D).
         gram: likewise, (B, m, m).
         slot: the place of the next, a number or (1,).
         filled: how many places there are.
+        cleared: whether zeros stand in the others.
     """
 
     history: Tensor
     gram: Tensor
     slot: int | Tensor = 0
     filled: int = 0
+    cleared: bool = True
 
     @property
     def size(self) -> int:
@@ -158,16 +160,26 @@ class Ring(Differences):
         return self.history.shape[1]
 
     @classmethod
-    def empty(cls, rows: Tensor, size: int) -> Ring:
+    def empty(cls, rows: Tensor, size: int, *, cleared: bool = True) -> Ring:
         """An empty window.
 
         Args:
             rows: like the states, (B, D), in the dtype of the differences.
             size: how many are kept.
+            cleared: whether zeros are written to all of it at once; otherwise to a place when it
+                is needed, if anybody can see that it is.
         """
-        history = rows.new_zeros(rows.shape[0], size, 2, rows.shape[1])
+        shape = (rows.shape[0], size, 2, rows.shape[1])
+        history = rows.new_zeros(shape) if cleared else rows.new_empty(shape)
         gram = torch.eye(size, dtype=batch.widest(rows.device), device=rows.device)
-        return cls(history, gram.repeat(rows.shape[0], 1, 1))
+        return cls(history, gram.repeat(rows.shape[0], 1, 1), cleared=cleared)
+
+    @property
+    def writable(self) -> bool:
+        """Whether it can be written here: what inference mode has made only there."""
+        if torch.compiler.is_compiling() or torch.is_inference_mode_enabled():
+            return True
+        return not (self.history.is_inference() or self.gram.is_inference())
 
     def copy(self) -> Ring:
         """A copy that changes apart from this one."""
@@ -175,8 +187,10 @@ class Ring(Differences):
 
     def push(self, newer: Tensor, older: Tensor, learned: Tensor, *, spent: bool) -> Tensor:
         """Write the difference to its place."""
-        if isinstance(self.slot, int):
-            self.filled = max(self.filled, self.slot + 1)
+        if isinstance(self.slot, int) and self.slot == self.filled:
+            self.filled += 1
+            if not (self.cleared or batch.seen_to_hold(learned)):
+                self.history[:, self.slot].zero_()
         if isinstance(self.slot, Tensor) or torch.compiler.is_compiling():
             difference = newer - older
             self._put(self.history, self._kept(difference, self.history, learned))

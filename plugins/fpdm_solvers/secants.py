@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 import torch
-from attrs import define, evolve
+from attrs import define
 from torch import Tensor
 
 from fpdm import batch
@@ -25,13 +25,14 @@ class Observed(Evaluation):
 
     Attributes:
         pair: the two of them in float32 or wider, the states as rows, (B, 2, D).
+        lengths: their norms, (B, 2).
     """
 
     def __init__(self, z: Tensor, image: Tensor, pair: Tensor) -> None:
         super().__init__(z, image)
         self.pair = pair
-        self._lengths = batch.lengths(pair.detach())
-        self._gap, self._size = self._lengths.unbind(1)
+        self.lengths = batch.lengths(pair.detach())
+        self._gap, self._size = self.lengths.unbind(1)
 
 
 @define(eq=False)
@@ -45,6 +46,7 @@ class Secants:
         device: of the state.
         past: the differences, the states as rows in float32 or wider; None before there is one.
         last: the pair of the last evaluation, (B, 2, D); None before the first.
+        lengths: its norms, (B, 2); likewise.
         limit: the residual beyond which the next iterate is rejected: inf where it is no more than
             a plain one, (B,); None where it is nowhere more.
         room: how many differences there will be at most.
@@ -59,6 +61,7 @@ class Secants:
     device: torch.device
     past: Differences | None = None
     last: Tensor | None = None
+    lengths: Tensor | None = None
     limit: Tensor | None = None
     room: int = 1
     recorded: bool = False
@@ -179,14 +182,14 @@ class SecantSolver(IterativeSolver):
                 f"dtype, device and memory format; here they are {tuple(z0.shape)} {z0.dtype}."
             )
         fresh.past = carry.past
-        if isinstance(carry.past, Ring) and not carry.owned:
+        if isinstance(carry.past, Ring) and not (carry.owned and carry.past.writable):
             fresh.past = carry.past.copy()
         return fresh
 
     def carried(self, state: Secants) -> Secants:
         """Hand the differences on, and not the last evaluation, which was of another `f`."""
         past = state.past.ring() if isinstance(state.past, Columns) else state.past
-        return evolve(state, past=past, last=None, limit=None, recorded=False, owned=False)
+        return Secants(self, state.layout, state.dtype, state.device, past=past, room=self.window)
 
     def observe(self, z: Tensor, image: Tensor, state: Secants) -> Observed:
         """Put residual and image side by side."""
@@ -251,22 +254,29 @@ class SecantSolver(IterativeSolver):
         if last is not None:
             if state.limit is not None:
                 rejected = new.gap > state.limit
-            # the others would only put rounding in the place of something better
-            learned = new.gap > 2 * torch.finfo(state.dtype).eps * new.size
+            # the others would only put rounding in the place of something better, or NaN
+            longest = torch.maximum(new.lengths, cast("Tensor", state.lengths))
+            gap, size = longest.unbind(1)
+            learned = gap > 2 * torch.finfo(state.dtype).eps * size
             if new.settled is not None:
                 learned = learned & new.answered
                 rejected = None if rejected is None else rejected & new.answered
             if rejected is not None and batch.seen_to_fail(rejected):
                 rejected = None
             if state.past is None:
-                kind = Columns if state.recorded else Ring
-                state.past = kind.empty(pair[:, IMAGES], state.room)
+                rows, room = pair[:, IMAGES], state.room
+                cleared = self.carry or batch.look(learned) is None
+                state.past = (
+                    Columns.empty(rows, room)
+                    if state.recorded
+                    else Ring.empty(rows, room, cleared=cleared)
+                )
             newest = state.past.push(pair, last, learned, spent=rejected is None)
             row, column = self.border_of(state.past, newest)
             state.past.border(row, column, learned)
             if rejected is not None and self.forgets:
                 state.past.forget(rejected)
-        state.last = pair
+        state.last, state.lengths = pair, new.lengths
         return rejected
 
     def _solve(
@@ -274,6 +284,8 @@ class SecantSolver(IterativeSolver):
     ) -> tuple[Tensor, Tensor]:
         """`γ`, (B, m), zero where there is none, and where it is not zero, (B,)."""
         gamma, failed = self.weigh(past, residual, rejected)
+        gamma = gamma.to(residual.dtype)
+        # what is too far overflows: in float32 from 1e19 on
         length = torch.linalg.vector_norm(gamma.detach(), dim=1).nan_to_num(0, 0, 0)
         moved = failed < (length > 0)  # as numbers: 0 < 1
         return torch.where(moved[:, None], gamma, ZERO), moved

@@ -54,8 +54,10 @@ def _solve(method: Method, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tenso
 
 
 def _by_cholesky(matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """`torch.cholesky_solve` is the end of this too, but waits to check what it has done."""
     factor, failed = torch.linalg.cholesky_ex(matrix)
-    return torch.cholesky_solve(right[:, :, None], factor)[:, :, 0], failed
+    inner = torch.linalg.solve_triangular(factor, right[:, :, None], upper=False)
+    return torch.linalg.solve_triangular(factor.mT, inner, upper=True)[:, :, 0], failed
 
 
 def _by_elimination(matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:

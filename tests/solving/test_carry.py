@@ -6,6 +6,7 @@ from hypothesis import given
 
 import fpdm
 from fpdm.errors import InvalidValueError
+from fpdm.solution import Status
 from fpdm.testing import affine, network
 from fpdm.testing.laws import tensors
 from fpdm.testing.strategies import seeds
@@ -251,3 +252,39 @@ def test_a_carry_that_was_handed_over_is_overwritten_and_does_the_same(name, opt
     assert torch.equal(kept.value, given_away.value)
     assert {tensor.data_ptr() for tensor in tensors(given_away.carry)} <= places
     assert not given_away.carry.owned
+
+
+@every
+@pytest.mark.parametrize("lost_at", [0, 2, 4])
+@pytest.mark.parametrize("how", [torch.nan, torch.inf])
+def test_a_sample_that_was_lost_for_one_evaluation_carries_nothing_of_it(
+    name, options, lost_at, how
+):
+    problem = network((3, 6), factor=0.8, seed=0)
+    solver = fpdm.solver(name, carry=True, **options)
+    calls = []
+
+    def f(z):
+        image = problem.f(z).clone()
+        calls.append(z)
+        if len(calls) == lost_at + 1:
+            image[1] = how
+        return image
+
+    first = solver.solve(f, problem.x0, evals=7)
+    second = solver.solve(problem.f, first.value, evals=7, carry=first.carry)
+    assert (second.status == Status.BUDGET_SPENT).all()
+    assert second.carry.past.history.isfinite().all()
+
+
+@every
+def test_what_inference_mode_has_carried_can_be_handed_over_to_outside(name, options):
+    problem = network((2, 6), factor=0.8, seed=0)
+    solver = fpdm.solver(name, carry=True, **options)
+    with torch.inference_mode():
+        first = solver.solve(problem.f, problem.x0, evals=4)
+    with torch.no_grad():
+        expected = solver.solve(problem.f, problem.x0, evals=7, carry=first.carry)
+        first.carry.hand_over()
+        found = solver.solve(problem.f, problem.x0, evals=7, carry=first.carry)
+    assert torch.equal(found.value, expected.value)

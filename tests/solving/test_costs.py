@@ -74,12 +74,12 @@ def test_plain_iteration_takes_the_residual_once():
     seen = operations(lambda: fpdm.solver("naive").solve(torch.cos, torch.zeros(2, 3), evals=20))
     assert seen["aten::sub"] == 1
     assert seen["aten::linalg_vector_norm"] == 2
-    assert seen["aten::sum"] == 19  # of the images before, to see whether they are finite
+    assert seen["aten::sum"] == 20  # of each image, to see whether it is finite
     assert seen["aten::cos"] == 20
 
 
 def cost(solver, *, dtype=torch.float32) -> float:
-    """Operations beyond `f`, per evaluation."""
+    """Operations beyond `f`, per evaluation, once the memory is full."""
     x0, offset = torch.randn(2, 4, 70).to(dtype)
     slope = 0.9 * torch.rand(4, 70, dtype=dtype)
     few, many = (
@@ -96,8 +96,8 @@ def cost(solver, *, dtype=torch.float32) -> float:
 LIMITS = [
     ("naive", {}, 4, 4),
     *(("anderson", {"memory": m, "carry": c}, 36, 36) for m in (1, 6, 10) for c in (False, True)),
-    ("anderson", {"mixing": 0.5}, 36, 36),
-    ("anderson", {"kind": "I"}, 36, 42),
+    ("anderson", {"mixing": 0.5}, 36, 37),
+    ("anderson", {"kind": "I"}, 38, 43),
     *(("broyden", {"rank": rank, "carry": rank == 6}, 40, 40) for rank in (1, 6, 30)),
 ]
 
@@ -112,9 +112,10 @@ def test_so_it_does_where_nobody_can_look_at_a_mask(name, options, _, most, monk
     wide = partial(torch.linalg.vector_norm, dim=-1, dtype=torch.float64)
     monkeypatch.setattr(batch, "lengths", wide)
     monkeypatch.setattr(batch, "look", lambda _: None)
-    assert cost(fpdm.solver(name, **options)) <= most
+    empty = 1  # which is no launch
+    assert cost(fpdm.solver(name, **options)) <= most + empty
 
 
-@pytest.mark.parametrize(("name", "most"), [("naive", 4), ("anderson", 36), ("broyden", 40)])
+@pytest.mark.parametrize(("name", "most"), [("naive", 4), ("anderson", 37), ("broyden", 41)])
 def test_half_precision_costs_no_casts_of_the_whole_state_but_two(name, most):
     assert cost(fpdm.solver(name), dtype=torch.bfloat16) <= most

@@ -153,3 +153,16 @@ def test_anderson_of_either_kind_with_any_memory_converges(kind, seed, ridge, me
     solver = fpdm.solver("anderson", kind=kind, ridge=ridge, memory=memory)
     found = solver.solve(problem.f, problem.x0, evals=120)
     assert problem.error(found.value) < 1e-7
+
+
+@pytest.mark.parametrize("kind", ["I", "II"])
+def test_the_last_secant_above_the_rounding_is_learned_from(kind):
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(64, 64, generator=generator)
+    weight = weight * 1.2 / torch.linalg.matrix_norm(weight, 2)
+    weight = (-weight @ weight.T).bfloat16()
+    bias = torch.randn(64, 64, generator=generator).bfloat16()
+    solution = fpdm.solver("anderson", kind=kind).solve(
+        lambda z: z @ weight + bias, torch.zeros_like(bias), evals=6
+    )
+    assert solution.residual.median() < 0.006

@@ -360,3 +360,44 @@ def test_a_singular_system_gives_no_gradient_that_is_not_finite(name, options):
             found = fpdm.solver(name, **options).solve(f, x0, evals=evals)
             (gradient,) = torch.autograd.grad(found.value.sum(), weight)
             assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["anderson", "broyden"])
+@pytest.mark.parametrize("lost_at", [1, 2, 4])
+def test_the_residual_of_a_lost_sample_is_that_of_its_value(name, lost_at):
+    problem = affine((2, 5), factor=0.5, seed=0)
+    pairs = []
+
+    def f(z):
+        image = problem.f(z).clone()
+        if len(pairs) == lost_at:
+            image[1] = torch.nan
+        pairs.append((z[1], image[1]))
+        return image
+
+    solution = fpdm.solver(name).solve(f, problem.x0, evals=7)
+    (gap,) = {(y - z).norm().item() for z, y in pairs if torch.equal(y, solution.value[1])}
+    assert solution.absolute_residual[1].item() == pytest.approx(gap)
+
+
+@pytest.mark.parametrize("name", ["naive", "anderson", "broyden"])
+@pytest.mark.parametrize("how", [torch.nan, torch.inf])
+@pytest.mark.parametrize("evals", [1, 4])
+@pytest.mark.parametrize("tol", [None, 1e-9])
+def test_a_start_that_is_not_finite_can_have_an_image_that_is(name, how, evals, tol):
+    x0 = torch.tensor([[0.5, 0.5], [how, 0.5]])
+    f = lambda z: z.nan_to_num(0, 0, 0).cos()  # noqa: E731
+    solution = fpdm.solver(name).solve(f, x0, evals=evals, tol=tol)
+    assert solution.value.isfinite().all()
+    assert (solution.status == Status.BUDGET_SPENT).all()
+
+
+@pytest.mark.parametrize("name", ["anderson", "broyden"])
+def test_f_is_asked_at_finite_points_only(name):
+    def f(z):
+        assert z.isfinite().all()
+        near = torch.where(z == 1, 1 + 2**-20, z.abs())
+        return z + torch.where(z == 0, 1, near)
+
+    solution = fpdm.solver(name, safeguard=1e30).solve(f, torch.zeros(1), evals=60)
+    assert solution.status.item() == Status.BUDGET_SPENT
