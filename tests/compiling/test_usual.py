@@ -33,3 +33,20 @@ def test_a_network_alone_is_one_graph():
     torch.testing.assert_close(compiled.solution.residual, eager.solution.residual)
     assert compiled.solution.evals == 3
     assert counter.frame_count == 1
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # which the compiler reads
+@pytest.mark.parametrize("gradient", ["sjfb", "jfb", "phantom"])
+def test_a_network_compiled_in_training_has_the_same_gradients(gradient):
+    model = tiny(gradient=gradient).train()
+    x, call = torch.randn(2, 1, 4, 4), {"timestep": 500, "class_labels": torch.tensor([0, 2])}
+
+    def gradients(network):
+        model.zero_grad()
+        drawn = torch.Generator().manual_seed(0)
+        network(x, **call, generator=drawn).sample.square().sum().backward()
+        return [weight.grad for weight in model.parameters() if weight.grad is not None]
+
+    torch._dynamo.reset()
+    expected, compiled = gradients(model), gradients(torch.compile(model, backend="eager"))
+    torch.testing.assert_close(compiled, expected)
