@@ -172,7 +172,9 @@ def lengths(rows: Tensor) -> Tensor:
         peak = _peak(rows)
         within = (peak > 0) & (peak < torch.inf)
         unit = torch.where(within, peak, 1.0)
-        found = torch.linalg.vector_norm(rows / unit[..., None], dim=-1, dtype=precise) * unit
+        exact = torch.linalg.vector_norm(rows / unit[..., None], dim=-1, dtype=precise) * unit
+        normal = (found > NORMAL[0]) & (found < NORMAL[1])
+        found = torch.where(normal, found.to(precise), exact)  # each as it would be alone
     return found.to(precise)
 
 

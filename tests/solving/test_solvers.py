@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fpdm
-from fpdm import Status
+from fpdm import Status, batch
 from fpdm.counting import Counted
 from fpdm.errors import FPDMError, InvalidValueError, PluginError
 from fpdm.iteration import IterativeSolver
@@ -401,3 +401,11 @@ def test_f_is_asked_at_finite_points_only(name):
 
     solution = fpdm.solver(name, safeguard=1e30).solve(f, torch.zeros(1), evals=60)
     assert solution.status.item() == Status.BUDGET_SPENT
+
+
+@given(seed=seeds, odd=st.sampled_from([torch.nan, torch.inf, 0.0, 1e-30, 1e30]))
+def test_the_norm_of_a_sample_does_not_depend_on_the_others(seed, odd):
+    rows = torch.randn(3, 50, generator=torch.Generator().manual_seed(seed))
+    alone = batch.norm(rows)
+    rows[1] = odd
+    assert torch.equal(batch.norm(rows)[[0, 2]], alone[[0, 2]])
