@@ -100,7 +100,7 @@ class Block(Checkpointed):
         """What `cond`, (B, D), says to this block; it does not depend on the block's input.
 
         Args:
-            cond: of [`Conditioning`][fpdm.models.Conditioning], (B, D).
+            cond: of the `Conditioning`, (B, D).
         """
         said = self.modulation(cond).unflatten(-1, (6, -1))  # (B, 6, D)
         # the weights say by how much a scale is off from 1

@@ -100,7 +100,7 @@ class FinalLayer(nn.Module):
 
         Args:
             x: tokens, (B, N, D).
-            cond: of [`Conditioning`][fpdm.models.Conditioning], (B, D).
+            cond: of the `Conditioning`, (B, D).
         """
         shift, scale = self.modulation(cond)[:, None].chunk(2, dim=-1)
         return cast("Tensor", self.linear(modulate(self.norm(x), shift, 1 + scale)))
