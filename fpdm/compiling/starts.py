@@ -9,6 +9,7 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
+from fpdm import batch
 from fpdm.compiling.leaves import mapped
 from fpdm.interfaces import FixedPointSolver, InitStrategy
 from fpdm.iteration import IterativeSolver
@@ -141,8 +142,7 @@ def as_tensors(moment: Moment, device: torch.device) -> Moment:
     def tensor(number: float | None) -> Any:
         if number is None:
             return None
-        wide = torch.float32 if device.type == "mps" else torch.float64
-        dtype = torch.int64 if isinstance(number, int) else wide
+        dtype = torch.int64 if isinstance(number, int) else batch.widest(device)
         return torch.tensor(number, dtype=dtype, device=device)
 
     return Moment(**{name: tensor(getattr(moment, name)) for name in NUMBERS})

@@ -9,6 +9,7 @@ from attrs import frozen
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fpdm import batch
 from fpdm.models.positions import MAX_PERIOD
 from fpdm.models.size import Size
 
@@ -34,12 +35,13 @@ class Conditions:
     Attributes:
         timesteps: the embeddings of its T timesteps, (T, D).
         labels: those of its B classes, (B, D).
-        timestep_in_explicit: whether the explicit layers see the timestep.
+        explicit: what the explicit layers see at each of them, (B, D); None where they see the
+            timestep too.
     """
 
     timesteps: Tensor
     labels: Tensor
-    timestep_in_explicit: bool
+    explicit: Tensor | None
 
     def __getitem__(self, index: int) -> Conditioning:
         """The conditioning vectors of one timestep, each (B, D).
@@ -48,7 +50,7 @@ class Conditions:
             index: of the timestep, in sampling order.
         """
         full = F.silu(self.timesteps[index] + self.labels)
-        return Conditioning(full, full if self.timestep_in_explicit else F.silu(self.labels))
+        return Conditioning(full, full if self.explicit is None else self.explicit)
 
 
 class TimestepEmbedding(nn.Module):
@@ -72,9 +74,8 @@ class TimestepEmbedding(nn.Module):
             timestep: from 0 to 1000, (B,).
         """
         half = FREQUENCIES // 2
-        # a timestep near 1000 costs float32 four digits of the angle; MPS has nothing wider
-        wide = torch.float32 if timestep.device.type == "mps" else torch.float64
         last, device = (1 - half) / half, timestep.device
+        wide = batch.widest(device)  # a timestep near 1000 costs float32 four digits of the angle
         waves = torch.logspace(0, last, half, base=MAX_PERIOD, dtype=wide, device=device)
         angle = timestep[:, None] * waves  # in the wider of the two
         waves = torch.cat([angle.cos(), angle.sin()], dim=-1)
@@ -116,8 +117,9 @@ class Embeddings(nn.Module):
             class_labels: (B,), int64.
         """
         where, here = timesteps.device, self.label.weight.device  # apart, where it is offloaded
+        labels = self.label(class_labels.to(here)).to(where)
         return Conditions(
             self.timestep(timesteps.to(here)).to(where),
-            self.label(class_labels.to(here)).to(where),
-            self.timestep_in_explicit,
+            labels,
+            None if self.timestep_in_explicit else F.silu(labels),
         )

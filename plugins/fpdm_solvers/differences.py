@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from attrs import Factory, define
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fpdm import batch
+from fpdm_solvers.products import products, subtract
 
 RESIDUALS, IMAGES = 0, 1
 """The place of each in a pair."""
@@ -40,7 +40,7 @@ class Differences(ABC):
         """How many places of the window are looked at; in one that is empty stand zeros."""
 
     @abstractmethod
-    def push(self, newer: Tensor, older: Tensor, learned: Tensor, *, spent: bool) -> Tensor:
+    def push(self, newer: Tensor, older: Tensor, learned: Tensor | None, *, spent: bool) -> Tensor:
         """Take a difference of pairs as the newest, for the samples that learn.
 
         A sample that does not learn keeps what was in that place.
@@ -48,7 +48,7 @@ class Differences(ABC):
         Args:
             newer: (B, 2, D).
             older: (B, 2, D).
-            learned: (B,), bool.
+            learned: (B,), bool; None for all.
             spent: whether `older` may be overwritten.
 
         Returns:
@@ -56,7 +56,7 @@ class Differences(ABC):
         """
 
     @abstractmethod
-    def border(self, row: Tensor, column: Tensor, learned: Tensor) -> None:
+    def border(self, row: Tensor, column: Tensor, learned: Tensor | None) -> None:
         """Write the row and the column of the newest difference to the matrix, and move on.
 
         Where they cross the column counts.
@@ -64,7 +64,7 @@ class Differences(ABC):
         Args:
             row: (B, filled).
             column: (B, filled).
-            learned: the samples that learn, (B,), bool.
+            learned: the samples that learn, (B,), bool; None for all.
         """
 
     def own(self, border: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ class Differences(ABC):
 
         Args:
             pair: (B, 2, D).
-            weights: (B, filled).
+            weights: (B, filled), in the dtype of the pair.
             parts: which of a pair.
 
         Returns:
@@ -185,24 +185,24 @@ class Ring(Differences):
         """A copy that changes apart from this one."""
         return Ring(self.history.clone(), self.gram.clone(), slot=self.slot, filled=self.filled)
 
-    def push(self, newer: Tensor, older: Tensor, learned: Tensor, *, spent: bool) -> Tensor:
+    def push(self, newer: Tensor, older: Tensor, learned: Tensor | None, *, spent: bool) -> Tensor:
         """Write the difference to its place."""
         if isinstance(self.slot, int) and self.slot == self.filled:
             self.filled += 1
-            if not (self.cleared or batch.seen_to_hold(learned)):
+            if not self.cleared and learned is not None:
                 self.history[:, self.slot].zero_()
         if isinstance(self.slot, Tensor) or torch.compiler.is_compiling():
             difference = newer - older
             self._put(self.history, self._kept(difference, self.history, learned))
             return difference
         place = self.history[:, self.slot]
-        if batch.seen_to_hold(learned):
+        if learned is None:
             return torch.sub(newer, older, out=place)
         difference = torch.sub(newer, older, out=older if spent else None)
         torch.where(learned[:, None, None], difference, place, out=place)
         return difference
 
-    def border(self, row: Tensor, column: Tensor, learned: Tensor) -> None:
+    def border(self, row: Tensor, column: Tensor, learned: Tensor | None) -> None:
         """Write them in place."""
         symmetric = row is column
         row = self._kept(row, self.matrix, learned)
@@ -222,8 +222,8 @@ class Ring(Differences):
             own.lerp_(towards, by)
         return border
 
-    def _kept(self, new: Tensor, table: Tensor, learned: Tensor) -> Tensor:
-        if batch.seen_to_hold(learned):
+    def _kept(self, new: Tensor, table: Tensor, learned: Tensor | None) -> Tensor:
+        if learned is None:
             return new
         if isinstance(self.slot, Tensor):
             old = table.index_select(1, self.slot)[:, 0]
@@ -239,31 +239,23 @@ class Ring(Differences):
 
     def forget(self, samples: Tensor) -> None:
         """An infinite entry on the diagonal gives its column the weight 0, and touches no other."""
-        if not batch.seen_to_fail(samples):
-            diagonal = self.matrix.diagonal(dim1=1, dim2=2)
-            diagonal.masked_fill_(samples[:, None], torch.inf)
+        self.matrix.diagonal(dim1=1, dim2=2).masked_fill_(samples[:, None], torch.inf)
 
     def dots(self, vectors: Tensor) -> Tensor:
         """One product of matrices."""
         columns = self.history[:, : self.filled].flatten(1, 2)  # (B, 2 filled, D)
-        return _products(vectors, columns).unflatten(2, (self.filled, 2))
+        return products(vectors, columns).unflatten(2, (self.filled, 2))
 
     def with_residuals(self, vector: Tensor) -> Tensor:
         """One product of matrices."""
-        return _products(vector[:, None], self.history[:, : self.filled, RESIDUALS])[:, 0]
+        return products(vector[:, None], self.history[:, : self.filled, RESIDUALS])[:, 0]
 
     def mix(self, pair: Tensor, weights: Tensor, *, parts: Sequence[int]) -> Tensor:
         """One product of matrices."""
         chosen = slice(parts[0], parts[-1] + 1)
         start = pair[:, chosen].flatten(1)[:, None]  # (B, 1, parts D)
         columns = self.history[:, : self.filled, chosen].flatten(2)
-        weights = weights[:, None].to(start.dtype)
-        if _are_products_exact():
-            with _exactly(start):
-                mixed = torch.baddbmm(start, weights, columns, alpha=-1)
-        else:
-            mixed = start - (weights.mT * columns).sum(dim=1, keepdim=True)
-        return mixed.unflatten(2, (len(parts), -1))[:, 0]
+        return subtract(start, weights[:, None], columns).unflatten(2, (len(parts), -1))[:, 0]
 
 
 @define(eq=False)
@@ -315,16 +307,19 @@ class Columns(Differences):
         gram = _grown(self.gram.detach(), free)
         return Ring(history, gram, slot=self.slot, filled=self.filled)
 
-    def push(self, newer: Tensor, older: Tensor, learned: Tensor, *, spent: bool) -> Tensor:
+    def push(self, newer: Tensor, older: Tensor, learned: Tensor | None, *, spent: bool) -> Tensor:
         """Put the difference in its place."""
         del spent
         difference = newer - older
-        old = self.pairs[self.slot] if self.slot < self.filled else torch.zeros_like(difference)
-        kept = batch.select(learned, difference, old)
+        kept = difference
+        if learned is not None:
+            new = self.slot == self.filled
+            old = torch.zeros_like(difference) if new else self.pairs[self.slot]
+            kept = batch.select(learned, difference, old)
         self.pairs[self.slot : self.slot + 1] = [kept]
         return difference
 
-    def border(self, row: Tensor, column: Tensor, learned: Tensor) -> None:
+    def border(self, row: Tensor, column: Tensor, learned: Tensor | None) -> None:
         """Make a new matrix of the old one and its new border."""
         place, before = self.slot, self.gram
         if place == before.shape[1]:
@@ -332,7 +327,7 @@ class Columns(Differences):
         here = torch.arange(self.filled, device=row.device) == place
         new = torch.where(here[:, None], row[:, None], before)
         new = torch.where(here, column[:, :, None], new)
-        self.gram = batch.select(learned, new, before)
+        self.gram = new if learned is None else batch.select(learned, new, before)
         self.slot = (place + 1) % self.size
 
     def amend(self, border: Tensor, *, by: float, towards: Tensor | None = None) -> Tensor:
@@ -360,7 +355,7 @@ class Columns(Differences):
     def mix(self, pair: Tensor, weights: Tensor, *, parts: Sequence[int]) -> Tensor:
         """One by one."""
         chosen = slice(parts[0], parts[-1] + 1)
-        mixed, weights = pair[:, chosen], weights.to(pair.dtype)
+        mixed = pair[:, chosen]
         for weight, column in zip(weights.unbind(dim=1), self.pairs, strict=True):
             mixed = torch.addcmul(mixed, weight[:, None, None], column[:, chosen], value=-1)
         return mixed
@@ -372,29 +367,3 @@ def _grown(gram: Tensor, by: int) -> Tensor:
     identity = torch.eye(size + by, dtype=gram.dtype, device=gram.device)
     new = torch.arange(size + by, device=gram.device) >= size
     return torch.where(new, identity, F.pad(gram, (0, by, 0, by)))
-
-
-def _products(vectors: Tensor, columns: Tensor) -> Tensor:
-    """The inner products of vectors and columns: (B, V, D), (B, L, D) → (B, V, L)."""
-    if not _are_products_exact():
-        return torch.stack([(columns * v[:, None]).sum(-1) for v in vectors.unbind(1)], dim=1)
-    with _exactly(vectors):
-        return torch.bmm(vectors, columns.mT)
-
-
-def _exactly(like: Tensor) -> AbstractContextManager[object]:
-    """Keep products in their own dtype where a caller has asked to cast them."""
-    kind = like.device.type
-    if torch.is_autocast_enabled(kind):
-        return torch.autocast(kind, enabled=False)
-    return nullcontext()
-
-
-def _are_products_exact() -> bool:
-    """Whether a matrix product keeps all digits of its factors, as far as can be known."""
-    if torch.compiler.is_compiling():  # which makes one kernel of a product and its sum
-        return False
-    try:
-        return torch.get_float32_matmul_precision() == "highest"
-    except RuntimeError:  # it was set device by device
-        return False

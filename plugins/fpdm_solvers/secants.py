@@ -234,7 +234,7 @@ class SecantSolver(IterativeSolver):
         # inf where the step is a plain one
         state.limit = torch.addcdiv(ZERO, observed.gap, moved, value=self.safeguard)
         proposal = self.mix(past, pair, gamma)
-        if rejected is not None and trusted is not None and not batch.seen_to_fail(rejected):
+        if rejected is not None and trusted is not None:
             mask, plain = rejected[:, None], trusted[:, IMAGES]
             if state.recorded or torch.compiler.is_compiling():
                 proposal = torch.where(mask, plain, proposal)
@@ -263,17 +263,20 @@ class SecantSolver(IterativeSolver):
                 rejected = None if rejected is None else rejected & new.answered
             if rejected is not None and batch.seen_to_fail(rejected):
                 rejected = None
+            seen = batch.look(learned)
+            everywhere = seen is not None and bool(seen.all())
             if state.past is None:
                 rows, room = pair[:, IMAGES], state.room
-                cleared = self.carry or batch.look(learned) is None
+                cleared = self.carry or seen is None
                 state.past = (
                     Columns.empty(rows, room)
                     if state.recorded
                     else Ring.empty(rows, room, cleared=cleared)
                 )
-            newest = state.past.push(pair, last, learned, spent=rejected is None)
+            those = None if everywhere else learned
+            newest = state.past.push(pair, last, those, spent=rejected is None)
             row, column = self.border_of(state.past, newest)
-            state.past.border(row, column, learned)
+            state.past.border(row, column, those)
             if rejected is not None and self.forgets:
                 state.past.forget(rejected)
         state.last, state.lengths = pair, new.lengths
