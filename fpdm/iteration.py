@@ -136,7 +136,10 @@ class IterativeSolver(FixedPointSolver):
         return self.step(evaluation, state)[1]
 
     def carried(self, state: Any) -> Any:
-        """Return what of the last state a solution carries; it holds no graph.
+        """Return what of the last state a solution carries.
+
+        It holds the graph of the solve, if there is one, as the value does: the next solve is
+        differentiated through both.
 
         Args:
             state: what the last step returned.
@@ -195,12 +198,15 @@ class IterativeSolver(FixedPointSolver):
             elif not left and not self.keeps_best:
                 gap = torch.where(monitor.answered, evaluation.gap, gap)
                 residual = batch.ratio(gap, evaluation.size)
+            if self.keeps_best:
+                value = batch.select(chosen, evaluation.image, value)
             over = not left or (tol is not None and not bool(monitor.going.any()))
             if not over or not self.keeps_best:
                 z, state = self.step(evaluation, state)
             else:  # nobody would see the next iterate
                 state = self.learn(evaluation, state) if self.carry else None
-            value = batch.select(chosen, evaluation.image, value) if self.keeps_best else z
+            if not self.keeps_best:
+                value = z
             del evaluation  # its tensors are not wanted while f is at work
             if over:
                 break

@@ -83,25 +83,22 @@ def survives_what_is_not_finite(solver: FixedPointSolver) -> None:
 
 
 def carries_without_harm(solver: FixedPointSolver) -> None:
-    """What is carried is left as it is, holds no graph, and keeps the samples apart."""
+    """What is carried is left as it is, keeps the samples apart, and counts in a gradient."""
     if not solver.carry:
         plain = solver.solve(torch.cos, torch.zeros(2, 3), evals=5)
         assert plain.carry is None, "Something is carried, though carry is False."
         return
     problem = network((3, 8), factor=0.8, seed=0)
-    x0 = problem.x0.clone().requires_grad_()
     for tol in (None, 1e-2):
-        first = solver.solve(problem.f, x0, evals=5, tol=tol)
+        first = solver.solve(problem.f, problem.x0, evals=5, tol=tol)
         assert first.carry is not None, "Nothing is carried, though carry is True."
         for tensor in tensors(first.carry):
-            assert not tensor.requires_grad, "The carry holds a graph."
-        start = first.value.detach()
+            assert not tensor.requires_grad, "The carry holds a graph that nobody asked for."
         once, again = (
-            solver.solve(problem.f, start, evals=3, carry=first.carry)  # type: ignore[call-arg]
+            solver.solve(problem.f, first.value, evals=3, carry=first.carry)  # type: ignore[call-arg]
             for _ in range(2)
         )
         assert torch.equal(once.value, again.value), "A second use of a carry gives another value."
-        assert not once.value.requires_grad, "The carry holds a graph."
         for index in range(3):
             alone = problem.alone(index)
             before = solver.solve(alone.f, alone.x0, evals=5, tol=tol)
@@ -112,3 +109,30 @@ def carries_without_harm(solver: FixedPointSolver) -> None:
                 carry=before.carry,  # type: ignore[call-arg]
             )
             torch.testing.assert_close(once.value[index], after.value[0], rtol=1e-6, atol=1e-6)
+    _carries_the_gradient(solver)
+
+
+def _carries_the_gradient(solver: FixedPointSolver) -> None:
+    """The derivative of a solve that goes on from another is that of both."""
+    problem = network((3, 8), factor=0.8, seed=0, dtype=torch.float64)
+
+    def run(scale: Tensor) -> Tensor:
+        first = solver.solve(lambda z: problem.f(z) * scale, problem.x0, evals=3)
+        second = solver.solve(
+            problem.f,
+            first.value,
+            evals=2,
+            carry=first.carry,  # type: ignore[call-arg]
+        )
+        return second.value.square().sum()
+
+    scale, step = torch.ones((), dtype=torch.float64, requires_grad=True), 1e-6
+    (slope,) = torch.autograd.grad(run(scale), scale)
+    with torch.no_grad():
+        expected = (run(scale + step) - run(scale - step)) / (2 * step)
+    torch.testing.assert_close(
+        *(slope, expected),
+        rtol=1e-4,
+        atol=1e-8,
+        msg=lambda found: f"The gradient misses what is carried: {found}",
+    )

@@ -27,8 +27,9 @@ class Anderson(SecantSolver):
 
     The ridge is relative to the length of each difference, so the scale of `f` does not matter.
     An extrapolated iterate whose residual grew past `safeguard` times the one before is rejected:
-    that sample takes the plain step in its place, in type II with an empty history. The evaluation
-    spent on it counts. To the ridge of type II the rounding of the products is added.
+    that sample takes the step without `γ` from the one before, in type II with an empty history.
+    The evaluation spent on it counts. To the ridge of type II the rounding of the products is
+    added.
 
     Source: Walker and Ni, Anderson acceleration for fixed-point iterations, SIAM J. Numer. Anal.
     49 (2011). Type I: Fang and Saad, Two classes of multisecant methods for nonlinear acceleration,
@@ -36,7 +37,7 @@ class Anderson(SecantSolver):
     Anderson acceleration for nonsmooth fixed-point iterations, SIAM J. Optim. 30 (2020).
 
     Args:
-        memory: the number m of differences kept, ≥ 1; 2 m states of memory.
+        memory: the number m of differences kept, ≥ 1; 2 m + 4 states of memory.
         mixing: share of the extrapolated residual that is added, in (0, 1].
         ridge: relative regularisation, ≥ 0.
         safeguard: the growth of the residual at which an iterate is rejected, ≥ 1.
@@ -67,33 +68,44 @@ class Anderson(SecantSolver):
         """Type II starts again after a rejection, type I learns from it."""
         return self.kind == "II"
 
-    def border_of(self, past: Differences, newest: Tensor) -> tuple[Tensor, Tensor]:
+    def border_of(
+        self, past: Differences, newest: Tensor, pair: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Test with the residual differences themselves (type II) or with the steps (type I)."""
         if self.kind == "II":
-            products = past.with_residuals(newest[:, RESIDUALS])
+            products, right = past.with_newest(newest, pair)
             rounding = 4 * torch.finfo(products.dtype).eps  # by which a product may be negative
             products = past.amend(products, by=-self.ridge - rounding)
-            return products, products
+            return products, products, right
         products = past.dots(newest)
         row = products[:, IMAGES, :, RESIDUALS] - products[:, RESIDUALS, :, RESIDUALS]
         column, with_images = with_steps(products)
         # less ridge ‖dZ‖², which is dZᵀ dF - dZᵀ dR
-        return row, past.amend(column, by=-self.ridge, towards=past.own(with_images))
+        return row, past.amend(column, by=-self.ridge, towards=past.own(with_images)), None
 
     def weigh(
-        self, past: Differences, residual: Tensor, rejected: Tensor | None
+        self,
+        past: Differences,
+        residual: Tensor,
+        rejected: Tensor | None,
+        right: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Solve for `γ`."""
         if self.kind == "II":  # those rejected have nothing to weigh
-            right = past.with_residuals(residual).to(past.matrix.dtype)
-            return solve_symmetric(past.matrix, right)
+            right = past.with_residuals(residual) if right is None else right
+            return solve_symmetric(past.matrix, right.to(past.matrix.dtype))
         return solve_general(past.matrix, along_steps(past, residual, rejected))
 
-    def mix(self, past: Differences, pair: Tensor, gamma: Tensor) -> Tensor:
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """The image, and the residual where not all of it is added."""
+        return (IMAGES,) if self.mixing == 1 else (RESIDUALS, IMAGES)
+
+    def finish(self, mixed: Tensor) -> Tensor:
         """Return the next iterate, with its share of the extrapolated residual."""
         if self.mixing == 1:
-            return super().mix(past, pair, gamma)
-        residual, image = past.mix(pair, gamma, parts=(RESIDUALS, IMAGES)).unbind(1)
+            return mixed[:, 0]
+        residual, image = mixed.unbind(1)
         return torch.sub(image, residual, alpha=1 - self.mixing)
 
     def begin_with(self, evaluation: Observed) -> Tensor:

@@ -37,7 +37,7 @@ class Broyden(SecantSolver):
     matrices and their use in limited memory methods, Math. Program. 63 (1994).
 
     Args:
-        rank: the number of updates kept, ≥ 1; 2 rank states of memory.
+        rank: the number of updates kept, ≥ 1; 2 rank + 4 states of memory.
         safeguard: the growth of the residual at which an iterate is rejected, ≥ 1.
         carry: whether the updates go on to the next timestep.
 
@@ -56,13 +56,21 @@ class Broyden(SecantSolver):
         """The rank."""
         return self.rank
 
-    def border_of(self, past: Differences, newest: Tensor) -> tuple[Tensor, Tensor]:
+    def border_of(
+        self, past: Differences, newest: Tensor, pair: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Test with the steps; a row is `sᵀ dF`, the sum of `sᵀ dR` and `sᵀ dZ`."""
+        del pair
         column, row = with_steps(past.dots(newest))
-        return row, column
+        return row, column, None
 
     def weigh(
-        self, past: Differences, residual: Tensor, rejected: Tensor | None
+        self,
+        past: Differences,
+        residual: Tensor,
+        rejected: Tensor | None,
+        right: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Solve for `γ`."""
+        del right
         return solve_general(past.matrix, along_steps(past, residual, rejected))

@@ -21,18 +21,20 @@ def products(vectors: Tensor, columns: Tensor) -> Tensor:
         return torch.bmm(vectors, columns.mT)
 
 
-def subtract(start: Tensor, weights: Tensor, columns: Tensor) -> Tensor:
+def subtract(start: Tensor, weights: Tensor, columns: Tensor, *, spare: bool = False) -> Tensor:
     """`start - Σ weight · column`: (B, 1, D), (B, 1, L), (B, L, D) → (B, 1, D).
 
     Args:
         start: (B, 1, D).
         weights: (B, 1, L), in the same dtype.
         columns: (B, L, D).
+        spare: whether `start` may be overwritten.
     """
     if not _are_exact():
         return start - (weights.mT * columns).sum(dim=1, keepdim=True)
     with _as_they_are(start):
-        return torch.baddbmm(start, weights, columns, alpha=-1)
+        into = start if spare else None
+        return torch.baddbmm(start, weights, columns, alpha=-1, out=into)
 
 
 def _as_they_are(like: Tensor) -> AbstractContextManager[object]:

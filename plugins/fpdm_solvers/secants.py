@@ -15,7 +15,9 @@ from fpdm.batch import Layout
 from fpdm.counting import Evaluation
 from fpdm.errors import InvalidValueError
 from fpdm.iteration import IterativeSolver
-from fpdm_solvers.differences import IMAGES, RESIDUALS, Columns, Differences, Ring
+from fpdm_solvers.columns import Columns
+from fpdm_solvers.differences import IMAGES, RESIDUALS, Differences
+from fpdm_solvers.ring import Ring
 
 ZERO = torch.zeros(())
 
@@ -47,8 +49,11 @@ class Secants:
         past: the differences, the states as rows in float32 or wider; None before there is one.
         last: the pair of the last evaluation, (B, 2, D); None before the first.
         lengths: its norms, (B, 2); likewise.
+        answered: the samples of which it counted, (B,); likewise.
         limit: the residual beyond which the next iterate is rejected: inf where it is no more than
             a plain one, (B,); None where it is nowhere more.
+        behind: how many places the window has moved on since each sample was over, (B,); None where
+            all end together.
         room: how many differences there will be at most.
         recorded: whether autograd, or a transform of torch.func, keeps what is computed, so that
             nothing may be overwritten.
@@ -62,7 +67,9 @@ class Secants:
     past: Differences | None = None
     last: Tensor | None = None
     lengths: Tensor | None = None
+    answered: Tensor | None = None
     limit: Tensor | None = None
+    behind: Tensor | None = None
     room: int = 1
     recorded: bool = False
     owned: bool = False
@@ -90,7 +97,7 @@ class SecantSolver(IterativeSolver):
     M are computed per evaluation.
 
     An iterate with `γ ≠ 0` whose residual grew past `safeguard` times the one before is rejected:
-    that sample takes the plain step in its place. The evaluation spent on it counts.
+    that sample takes the step without `γ` from the one before. The evaluation spent on it counts.
     """
 
     safeguard: float
@@ -106,20 +113,28 @@ class SecantSolver(IterativeSolver):
         """How many differences are kept."""
 
     @abstractmethod
-    def border_of(self, past: Differences, newest: Tensor) -> tuple[Tensor, Tensor]:
+    def border_of(
+        self, past: Differences, newest: Tensor, pair: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the newest row and column of M.
 
         Args:
             past: with the newest difference in it.
             newest: that difference, (B, 2, D).
+            pair: the last residual and image, (B, 2, D).
 
         Returns:
-            (B, m) twice; the very same tensor where M is symmetric.
+            (B, m) twice, the very same tensor where M is symmetric; and `Tᵀ r_k`, (B, m), where it
+            comes along.
         """
 
     @abstractmethod
     def weigh(
-        self, past: Differences, residual: Tensor, rejected: Tensor | None
+        self,
+        past: Differences,
+        residual: Tensor,
+        rejected: Tensor | None,
+        right: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Return `γ`, (B, m), and above 0 where there is none, (B,).
 
@@ -127,17 +142,21 @@ class SecantSolver(IterativeSolver):
             past: the differences.
             residual: `r_k`, (B, D).
             rejected: the samples that do not use it, (B,); None for none.
+            right: `Tᵀ r_k`, (B, m), where it came along with the border.
         """
 
-    def mix(self, past: Differences, pair: Tensor, gamma: Tensor) -> Tensor:
-        """Return the next iterate, `f(z_k) - dF γ`; (B, D).
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """What of a pair the next iterate is made of."""
+        return (IMAGES,)
+
+    def finish(self, mixed: Tensor) -> Tensor:
+        """Return the next iterate, (B, D).
 
         Args:
-            past: the differences.
-            pair: the residual and the image, (B, 2, D).
-            gamma: (B, m).
+            mixed: the parts of a pair less those of the differences, `γ` times each, (B, parts, D).
         """
-        return past.mix(pair, gamma, parts=(IMAGES,))[:, 0]
+        return mixed[:, 0]
 
     def begin_with(self, evaluation: Observed) -> Tensor:
         """Return the next iterate where there is no difference yet; (B, ...).
@@ -155,14 +174,13 @@ class SecantSolver(IterativeSolver):
         """Begin with room for what is to come, or with the differences of an earlier solve."""
         state: Secants = super().begin(x0, evals=evals, carry=carry)
         if not self.carry:
-            state.room = max(1, min(self.window, evals - 1))
+            state.room = max(0, min(self.window, evals - 1))
         return state
 
     def blank(self, z0: Tensor) -> Secants:
         """Return a whole window without differences, its place in a tensor."""
         state = self.start(z0)
-        rows = state.layout.rows(z0).to(batch.wide(z0.dtype))
-        ring = Ring.empty(rows, self.window)
+        ring = Ring.empty(state.layout.rows(z0), self.window)
         ring.slot = torch.zeros(1, dtype=torch.int64, device=z0.device)
         ring.filled = ring.size
         state.past = ring
@@ -181,14 +199,25 @@ class SecantSolver(IterativeSolver):
                 f"carry: {self} needs what it has carried itself, from states of the same shape, "
                 f"dtype, device and memory format; here they are {tuple(z0.shape)} {z0.dtype}."
             )
-        fresh.past = carry.past
-        if isinstance(carry.past, Ring) and not (carry.owned and carry.past.writable):
-            fresh.past = carry.past.copy()
+        past = carry.past
+        if isinstance(past, Columns):
+            fresh.recorded = torch.is_grad_enabled()
+            fresh.past = past.copy() if fresh.recorded else past.ring()
+        elif isinstance(past, Ring):
+            fresh.past = past if carry.owned and past.writable else past.copy()
         return fresh
 
     def carried(self, state: Secants) -> Secants:
-        """Hand the differences on, and not the last evaluation, which was of another `f`."""
-        past = state.past.ring() if isinstance(state.past, Columns) else state.past
+        """Hand the differences on, and not the last evaluation, which was of another `f`.
+
+        With their graph, if there is one: what is carried from one solve to the next counts in the
+        gradient of both.
+        """
+        past = state.past
+        if past is not None and state.behind is not None:
+            past.catch_up(state.behind)
+        if isinstance(past, Columns) and not past.has_graph:
+            past = past.ring()
         return Secants(self, state.layout, state.dtype, state.device, past=past, room=self.window)
 
     def observe(self, z: Tensor, image: Tensor, state: Secants) -> Observed:
@@ -197,16 +226,19 @@ class SecantSolver(IterativeSolver):
         wide = batch.wide(z.dtype)
         graph = torch.is_grad_enabled() and (image.requires_grad or z.requires_grad)
         if not (graph or state.recorded or torch.compiler.is_compiling()):
-            shape = (rows.shape[0], 2, rows.shape[1])
-            pair = torch.empty(shape, dtype=wide, device=z.device)
             with suppress(RuntimeError):  # under a transform nothing can be written
-                pair[:, IMAGES].copy_(rows)
-                torch.sub(pair[:, IMAGES], rows_z, out=pair[:, RESIDUALS])
-                return Observed(z, image, pair)
+                return Observed(z, image, self._desk(state, rows).lay(rows_z, rows))
         if not (state.recorded or torch.compiler.is_compiling()):
             state.record()
         rows = rows.to(wide)
         return Observed(z, image, torch.stack([rows - rows_z.to(wide), rows], dim=1))
+
+    def _desk(self, state: Secants, rows: Tensor) -> Ring:
+        """Where differences are written in place, made if there is none; rows (B, D)."""
+        if state.past is None:
+            seen = rows.device.type == "cpu" and not self.carry
+            state.past = Ring.empty(rows, state.room, desk=True, cleared=not seen)
+        return cast("Ring", state.past)
 
     def learn(self, evaluation: Evaluation, state: Secants) -> Secants:
         """Remember the newest difference."""
@@ -222,33 +254,33 @@ class SecantSolver(IterativeSolver):
     def step(self, evaluation: Evaluation, state: Secants) -> tuple[Tensor, Secants]:
         """The same, with what was measured."""
         observed = cast("Observed", evaluation)
-        trusted = state.last
-        rejected = self._take_in(observed, state)
-        if rejected is None:
-            trusted = None  # which is not small
+        rejected, right, back = self._take_in(observed, state)
         answered, z, pair = observed.answered, observed.z, cast("Tensor", state.last)
         past, state.limit = state.past, None
-        if past is None:  # nothing to go by yet: a plain step
+        if past is None or not past.filled:  # nothing to go by yet: a plain step
             return batch.select(answered, self.begin_with(observed), z), state
-        gamma, moved = self._solve(past, pair[:, RESIDUALS], rejected)
+        gamma, moved = self._solve(past, pair[:, RESIDUALS], rejected, right)
         # inf where the step is a plain one
         state.limit = torch.addcdiv(ZERO, observed.gap, moved, value=self.safeguard)
-        proposal = self.mix(past, pair, gamma)
-        if rejected is not None and trusted is not None:
-            mask, plain = rejected[:, None], trusted[:, IMAGES]
-            if state.recorded or torch.compiler.is_compiling():
-                proposal = torch.where(mask, plain, proposal)
-            else:
-                torch.where(mask, plain, proposal, out=proposal)
+        base = pair[:, self.parts[0] : self.parts[-1] + 1] if back is None else back
+        spare = back is not None and isinstance(past, Ring)
+        proposal = self.finish(past.mix(base, gamma, parts=self.parts, spare=spare))
         if state.dtype == torch.float16:  # whose range an extrapolation can leave
             most = torch.finfo(torch.float16).max
             proposal = proposal.clamp(-most, most)
         proposal = state.layout.state(proposal.to(state.dtype))
         return batch.select(answered, proposal, z), state
 
-    def _take_in(self, new: Observed, state: Secants) -> Tensor | None:
-        """Learn from the differences to the last evaluation; return the rejected samples, (B,)."""
-        pair, last, rejected = new.pair, state.last, None
+    def _take_in(
+        self, new: Observed, state: Secants
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Learn from the differences to the last evaluation.
+
+        Returns:
+            The rejected samples, (B,), None for none; `Tᵀ r_k`, (B, m), where it is known; and with
+            rejected samples the parts that each steps from, (B, parts, D).
+        """
+        pair, last, rejected, right, back = new.pair, state.last, None, None, None
         if state.recorded:  # 0 times the gradient of NaN would be NaN
             pair = batch.select(new.answered, pair, torch.zeros_like(pair))
         if last is not None:
@@ -259,6 +291,9 @@ class SecantSolver(IterativeSolver):
             gap, size = longest.unbind(1)
             learned = gap > 2 * torch.finfo(state.dtype).eps * size
             if new.settled is not None:
+                if self.carry:
+                    over = new.settled | ~cast("Tensor", state.answered)
+                    state.behind = over.long() + (0 if state.behind is None else state.behind)
                 learned = learned & new.answered
                 rejected = None if rejected is None else rejected & new.answered
             if rejected is not None and batch.seen_to_fail(rejected):
@@ -266,27 +301,29 @@ class SecantSolver(IterativeSolver):
             seen = batch.look(learned)
             everywhere = seen is not None and bool(seen.all())
             if state.past is None:
-                rows, room = pair[:, IMAGES], state.room
-                cleared = self.carry or seen is None
-                state.past = (
-                    Columns.empty(rows, room)
-                    if state.recorded
-                    else Ring.empty(rows, room, cleared=cleared)
-                )
+                kind = Columns if state.recorded else Ring
+                state.past = kind.empty(pair[:, IMAGES], state.room)
             those = None if everywhere else learned
-            newest = state.past.push(pair, last, those, spent=rejected is None)
-            row, column = self.border_of(state.past, newest)
+            if rejected is not None:
+                parts = slice(self.parts[0], self.parts[-1] + 1)
+                back = torch.where(rejected[:, None, None], last[:, parts], pair[:, parts])
+            newest = state.past.push(pair, last, those)
+            row, column, right = self.border_of(state.past, newest, pair)
             state.past.border(row, column, those)
             if rejected is not None and self.forgets:
                 state.past.forget(rejected)
-        state.last, state.lengths = pair, new.lengths
-        return rejected
+        state.last, state.lengths, state.answered = pair, new.lengths, new.answered
+        return rejected, right, back
 
     def _solve(
-        self, past: Differences, residual: Tensor, rejected: Tensor | None
+        self,
+        past: Differences,
+        residual: Tensor,
+        rejected: Tensor | None,
+        right: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """`γ`, (B, m), zero where there is none, and where it is not zero, (B,)."""
-        gamma, failed = self.weigh(past, residual, rejected)
+        gamma, failed = self.weigh(past, residual, rejected, right)
         gamma = gamma.to(residual.dtype)
         # what is too far overflows: in float32 from 1e19 on
         length = torch.linalg.vector_norm(gamma.detach(), dim=1).nan_to_num(0, 0, 0)

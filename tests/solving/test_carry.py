@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import fpdm
 from fpdm.errors import InvalidValueError
@@ -48,14 +49,18 @@ def test_a_carry_is_left_as_it_is(name, options, seed):
 
 
 @every
-def test_a_carry_holds_no_graph(name, options):
+def test_a_carry_holds_the_graph_of_what_it_was_made_of(name, options):
     problem = network((2, 6), factor=0.8, seed=0)
     x0 = problem.x0.clone().requires_grad_()
     solver = fpdm.solver(name, carry=True, **options)
     first = solver.solve(problem.f, x0, evals=4)
     second = solver.solve(problem.f, torch.zeros_like(x0), evals=3, carry=first.carry)
-    assert first.value.requires_grad
-    assert not second.value.requires_grad
+    assert second.value.requires_grad
+    with torch.no_grad():
+        apart = solver.solve(problem.f, x0, evals=4)
+        third = solver.solve(problem.f, torch.zeros_like(x0), evals=3, carry=first.carry)
+    assert not any(each.requires_grad for each in tensors([apart.carry, third.carry]))
+    torch.testing.assert_close(second.value, third.value)
 
 
 def test_nothing_is_carried_unless_asked_for():
@@ -288,3 +293,36 @@ def test_what_inference_mode_has_carried_can_be_handed_over_to_outside(name, opt
         first.carry.hand_over()
         found = solver.solve(problem.f, problem.x0, evals=7, carry=first.carry)
     assert torch.equal(found.value, expected.value)
+
+
+@every
+@settings(max_examples=8)
+@given(seed=seeds, tol=st.sampled_from([1e-1, 1e-2, 1e-3]), solves=st.integers(2, 4))
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_sample_that_stops_before_the_others_carries_what_it_would_alone(
+    name, options, recorded, seed, tol, solves
+):
+    solver = fpdm.solver(name, carry=True, **options)
+    rng = torch.Generator().manual_seed(seed)
+    basis = torch.linalg.qr(torch.randn(4, 6, 6, dtype=torch.float64, generator=rng))[0]
+    factors = torch.tensor([0.05, 0.5, 0.8, 0.9], dtype=torch.float64)
+    matrices = factors[:, None, None] * basis
+
+    def run(samples: slice) -> list[fpdm.Solution]:
+        value, carry, found = torch.zeros(4, 6, dtype=torch.float64)[samples], None, []
+        for index in range(solves):
+            drift = (1 + 0.1 * index) * torch.ones(6, dtype=torch.float64)
+
+            def f(z, drift=drift):
+                return (matrices[samples] @ z.tanh()[:, :, None])[:, :, 0] + drift
+
+            found.append(solver.solve(f, value, evals=9, tol=tol, carry=carry))
+            value, carry = found[-1].value, found[-1].carry
+        return found
+
+    matrices.requires_grad_(recorded)
+    together = run(slice(4))
+    for index in range(4):
+        alone = run(slice(index, index + 1))
+        for one, all_ in zip(alone, together, strict=True):
+            torch.testing.assert_close(one.value[0], all_.value[index], rtol=1e-6, atol=1e-8)

@@ -14,9 +14,9 @@ from tests.toys import peak_bytes
 SHAPE = (8, 65_536)
 
 
-def peak_states(run) -> float:
-    """The most bytes allocated at a time, in states."""
-    return peak_bytes(run) / (4 * SHAPE[0] * SHAPE[1])
+def peak_states(run) -> int:
+    """The most bytes allocated at a time, in states; small matrices make none."""
+    return peak_bytes(run) // (4 * SHAPE[0] * SHAPE[1])
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ LIMITS = [
     ("naive", {}, 4, 4),
     *(("anderson", {"memory": m, "carry": c}, 36, 36) for m in (1, 6, 10) for c in (False, True)),
     ("anderson", {"mixing": 0.5}, 36, 37),
-    ("anderson", {"kind": "I"}, 38, 43),
+    ("anderson", {"kind": "I"}, 36, 41),
     *(("broyden", {"rank": rank, "carry": rank == 6}, 40, 40) for rank in (1, 6, 30)),
 ]
 
