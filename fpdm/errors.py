@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 SHOWN = 30  # of what there is, in a message
 
@@ -39,6 +40,24 @@ class TrainingError(FPDMError, RuntimeError):
     """A training cannot go on; the message says what to do, and its last checkpoint is whole."""
 
 
+class StorageError(FPDMError, OSError):
+    """A file or a folder cannot be written, or another process is using it; nothing is lost.
+
+    Args:
+        message: one sentence, which names it.
+        errno: of the system, where it has refused; None otherwise.
+        path: of the file or folder.
+    """
+
+    def __init__(self, message: str, *, errno: int | None = None, path: Any = None) -> None:
+        super().__init__(message)
+        self.errno = errno
+        self.filename = None if path is None else str(path)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class MissingDependencyError(FPDMError, ImportError):
     """A feature needs an extra that is not installed; the message says how to install it."""
 
@@ -49,6 +68,10 @@ class PluginWarning(UserWarning):
 
 class TrainingWarning(UserWarning):
     """Something has gone wrong in a training, which goes on."""
+
+
+class DataWarning(UserWarning):
+    """Something in a folder is left out of a data set, or its classes may be mistaken."""
 
 
 def suggest(given: str, allowed: Iterable[str]) -> str:

@@ -30,8 +30,9 @@ from fpdm.diffusion.labels import Classes
 from fpdm.diffusion.noise import check_generators, start
 from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
-from fpdm.models import SavedNetwork
+from fpdm.models import SavedNetwork, parts
 from fpdm.plugins import Spec
+from fpdm.runtime.storage import written_parts
 from fpdm.sampling import Step, StepRecord, sample
 
 sys.modules.setdefault("fpdm.schedulers", schedulers)  # as older folders call them
@@ -181,6 +182,8 @@ class FPDMPipeline(DiffusionPipeline):
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
         """Save all components to a folder, from which `from_pretrained` loads them.
 
+        They are written whole or not at all; what else is in the folder stays.
+
         A `pipeline.py` in it lets `DiffusionPipeline.from_pretrained` load it too, with
         `custom_pipeline="pipeline"` and `trust_remote_code=True`.
 
@@ -190,13 +193,16 @@ class FPDMPipeline(DiffusionPipeline):
 
         Raises:
             InvalidValueError: `save_directory` is a file.
+            StorageError: it cannot be written, for lack of room or of permission.
         """
         folder = Path(save_directory)
         if folder.is_file():
             raise InvalidValueError(f"{folder} is a file: must be a folder, or nothing yet.")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "pipeline.py").write_text(LOADER, encoding="utf-8")
-        super().save_pretrained(folder, **options)
+        if options.get("push_to_hub"):
+            options.setdefault("repo_id", folder.name)
+        with written_parts(folder, last=parts.INDEX) as beside:
+            (beside / parts.LOADER).write_text(LOADER, encoding="utf-8")
+            super().save_pretrained(beside, **options)
 
     def compile(self, **options: Any) -> FPDMPipeline:
         """Compile the timesteps of the runs to come: a run is as before, and is faster.

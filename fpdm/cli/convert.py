@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,9 +57,10 @@ def convert(
     from fpdm.diffusion import Diffusion
     from fpdm.models import load_published
     from fpdm.pipeline import PIXEL_CHANNELS, FPDMPipeline
+    from fpdm.runtime.locks import in_use
 
     target = target.resolve()  # a link stays one
-    check_new_folder("", target, overwrite=overwrite)
+    _check_target(target, overwrite=overwrite)
     diffusion = Diffusion(prediction)
     names = None if id2label is None else _read_names(id2label)
     network = load_published(
@@ -75,7 +75,9 @@ def convert(
     scheduler = diffusion.scheduler(sampler, learned_variance=learned)
     autoencoder = None if vae is None else load_vae(vae)
     pipe = FPDMPipeline(network, scheduler, vae=autoencoder, id2label=names)
-    _save(pipe, target)
+    with in_use(target):
+        _check_target(target, overwrite=overwrite)
+        _save(pipe, target)
     console.table(f"{type(network).__name__} of {source.name}", ("size", ""), _summary(network))
     if network.config["stored_positions"]:
         console.note("pos_embed is not the usual sines and cosines; it is kept as it is.")
@@ -106,28 +108,32 @@ def _read_names(path: Path) -> dict[str, str]:
     return names
 
 
+def _check_target(target: Path, *, overwrite: bool) -> None:
+    """See that nothing would be lost but a pipeline that may go."""
+    from fpdm.models import parts
+    from fpdm.runtime.storage import things
+    from fpdm.training.folder import holds_checkpoints
+
+    check_new_folder("", target, overwrite=overwrite)
+    if holds_checkpoints(target):
+        raise InvalidValueError(
+            f"{target} holds a training with its checkpoints: choose another folder."
+        )
+    taken = [name for name in things(target) if name in parts.FILES]
+    if taken and not parts.is_pipeline(target):
+        raise InvalidValueError(
+            f"{target} holds {', '.join(taken)}, and no pipeline of this library, so that nothing "
+            f"in it is removed: choose another folder."
+        )
+
+
 def _save(pipe: Any, target: Path) -> None:
-    """Write beside the target first, so that a failure leaves nothing half there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as beside:
-        saved = Path(beside) / "pipeline"
-        pipe.save_pretrained(saved)
-        replaced = Path(beside) / "replaced"
-        if target.exists():
-            target.rename(replaced)
-        try:
-            saved.rename(target)
-        except OSError:
-            if replaced.exists():
-                replaced.rename(target)
-            raise
-        if replaced.exists():
-            _keep_others(replaced, target)
+    """Save it; of what was there before, remove what the new pipeline has not."""
+    from fpdm.models import parts
+    from fpdm.training.folder import CONFIG
 
-
-def _keep_others(replaced: Path, target: Path) -> None:
-    """Move back what no model consists of, such as a card or a picture."""
-    model = {path.name for path in target.iterdir()} | {"vae", "training.json"}
-    for path in replaced.iterdir():
-        if path.name not in model:
-            path.rename(target / path.name)
+    before = parts.is_pipeline(target)
+    pipe.save_pretrained(target)
+    if before:
+        parts.remove_parts(target, () if pipe.vae is not None else ["vae"])
+        (target / CONFIG).unlink(missing_ok=True)

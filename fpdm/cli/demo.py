@@ -12,7 +12,7 @@ from attrs import frozen
 from fpdm.checks import check_whole
 from fpdm.cli import console
 from fpdm.cli.components import Whole
-from fpdm.cli.files import check_picture, load_pipeline
+from fpdm.cli.files import check_picture, load_pipeline, write_picture
 from fpdm.cli.sample import RUN_COLUMNS, run_summary
 
 BUDGETS = (24, 60, 120)
@@ -106,7 +106,7 @@ def demo(*, num: Whole = 500, seed: Whole = 0, out: Path = Path("demo.png")) -> 
     title = (
         "One fixed point diffusion model, each budget spent in four ways (timesteps x iterations)"
     )
-    gallery(rows, title=title).save(out)
+    write_picture(gallery(rows, title=title), out)
     console.table(
         f"{num} digits for each row",
         ("setting", *RUN_COLUMNS, "read as\nasked", "Fréchet"),

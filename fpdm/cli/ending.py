@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from cyclopts import CycloptsError, UnusedCliTokensError
 
 from fpdm.cli import console
-from fpdm.errors import FPDMError, PluginError
+from fpdm.errors import FPDMError, PluginError, StorageError
 
 
 @contextmanager
@@ -24,6 +24,7 @@ def ending(*, debug: bool) -> Iterator[None]:
     """
     try:
         yield
+        _flush()
     except BrokenPipeError:  # whoever reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -33,6 +34,17 @@ def ending(*, debug: bool) -> Iterator[None]:
         hint = "" if debug or not _is_blamed(error) else " Add --debug to see the whole traceback."
         console.error(_sentence(error) + hint)
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 2)
+
+
+def _flush() -> None:
+    """Write what is printed while an error can still be told."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise StorageError(f"Standard output cannot be written: {error.strerror}.") from error
 
 
 def _is_blamed(error: BaseException) -> bool:
@@ -45,6 +57,6 @@ def _sentence(error: BaseException) -> str:
         return f"Unexpected on the command line: {shlex.join(error.unused_tokens or ())}."
     if isinstance(error, KeyboardInterrupt):
         return "interrupted."
-    if isinstance(error, OSError):
-        return f"{error.filename or 'file'}: {error.strerror or error}."
+    if isinstance(error, OSError) and not isinstance(error, FPDMError):
+        return f"{error.filename or 'standard output'}: {error.strerror or error}."
     return " ".join(str(error).split())

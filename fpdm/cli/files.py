@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fpdm.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def check_picture(out: Path) -> None:
@@ -25,6 +28,22 @@ def check_picture(out: Path) -> None:
         raise InvalidValueError(f"--out {out}: there is no folder {out.parent}.")
 
 
+def write_picture(picture: Image.Image, out: Path) -> None:
+    """Write a PNG, all of it or nothing.
+
+    Args:
+        picture: what to write.
+        out: the file, which may be there.
+
+    Raises:
+        StorageError: it cannot be written; a picture that was there is as it was.
+    """
+    from fpdm.runtime.storage import written_file
+
+    with written_file(out) as beside:
+        picture.save(beside, format="PNG")
+
+
 def check_new_folder(option: str, folder: Path, *, overwrite: bool) -> None:
     """Check that a folder holds nothing, or may be overwritten.
 
@@ -36,7 +55,9 @@ def check_new_folder(option: str, folder: Path, *, overwrite: bool) -> None:
     Raises:
         InvalidValueError: it holds something and may not, or is a file.
     """
-    if not overwrite and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    from fpdm.runtime.storage import things
+
+    if not overwrite and folder.exists() and (not folder.is_dir() or things(folder)):
         raise InvalidValueError(
             f"{folder} already exists: choose another {option or 'folder'}, or add --overwrite."
         )

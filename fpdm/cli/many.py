@@ -45,11 +45,19 @@ def fill(folder: Folder, pipe: Any, **options: Any) -> None:
         pipe: what draws.
         options: of [`draw`][fpdm.drawing.draw].
     """
-    from fpdm.drawing import draw
+    from fpdm.runtime.locks import in_use_together
     from fpdm.runtime.processes import processes
 
     here = processes()
     pipe.set_progress_bar_config(disable=True)  # it counts timesteps
+    with in_use_together(folder.path, here):
+        _fill(folder, pipe, here, options)
+    here.destroy_process_group()
+
+
+def _fill(folder: Folder, pipe: Any, here: PartialState, options: dict[str, Any]) -> None:
+    from fpdm.drawing import draw
+
     rank, world = here.process_index, here.num_processes
     with _first_alone(here):
         chunks = draw(
@@ -72,7 +80,6 @@ def fill(folder: Folder, pipe: Any, **options: Any) -> None:
     if here.is_main_process:
         note_compiling(pipe)
         _finish(folder, told, time.perf_counter() - began)
-    here.destroy_process_group()
 
 
 def note_compiling(pipe: Any) -> None:

@@ -14,7 +14,7 @@ from fpdm.checks import check_whole
 from fpdm.cli import console, many
 from fpdm.cli.components import Whole, component
 from fpdm.cli.devices import check_device
-from fpdm.cli.files import check_picture, load_pipeline
+from fpdm.cli.files import check_picture, load_pipeline, write_picture
 from fpdm.errors import InvalidValueError
 
 BATCH_SIZE = 64
@@ -62,7 +62,9 @@ def sample(
     Args:
         model: a folder that `fpdm train` or `fpdm convert` wrote; the digits of the package if not
             given.
-        classes: what to draw, in turn, by number or by name; every class of the model if not given.
+        classes: what to draw, in turn, by name or else by number; every class of the model if not
+            given. `'#10'` is the number 10 where another class has the name 10; a name with blanks,
+            commas or quotes stands between quotes of the shell.
         num: how many images; one for each of `classes` if not given. Write `-n` after `torchrun`,
             which takes `--num` for a word of its own.
         budget: transformer-block passes of the run, explicit layers included.
@@ -108,7 +110,10 @@ def sample(
     place = None if device is None else check_device(device)
     pipe = load_pipeline(model)
     classes_of_model = range(pipe.classes.count) or [pipe.classes.null]
-    wanted = [_label(name) for name in classes or map(str, classes_of_model)]
+    wanted = [pipe.classes.read(text) for text in classes] if classes else [*classes_of_model]
+    if odd := pipe.classes.tell(wanted):
+        more = f" and {len(odd) - 3} more are like that" if len(odd) > 3 else ""
+        console.note(f"{', '.join(odd[:3])}{more}: names go before numbers, and #2 is number 2.")
     count = len(wanted) if num is None else check_whole("num", num, minimum=1)
     pipe.to(place or processes().device)
     if compile:
@@ -135,9 +140,7 @@ def _check_one_picture(out: Path, of_folders: dict[str, bool]) -> None:
         )
 
 
-def _draw_picture(
-    out: Path, pipe: Any, labels: list[int | str], *, seed: int, **settings: Any
-) -> None:
+def _draw_picture(out: Path, pipe: Any, labels: list[int], *, seed: int, **settings: Any) -> None:
     from fpdm.drawing.gallery import Row, gallery
 
     began = time.perf_counter()
@@ -147,18 +150,10 @@ def _draw_picture(
     width = 10
     rows = [Row("", result.images[i : i + width]) for i in range(0, len(labels), width)]
     title = f"{settings['budget']} block passes, {len(result.steps)} timesteps"
-    gallery(rows, title=title).save(out)
+    write_picture(gallery(rows, title=title), out)
     console.table("Sampling", RUN_COLUMNS, [run_summary(result.steps, seconds)])
     images = "1 image" if len(labels) == 1 else f"{len(labels)} images"
     console.say(f"Wrote {images} to {out}.")
-
-
-def _label(text: str) -> int | str:
-    """A class as it was typed: its number, or its name."""
-    try:
-        return int(text)
-    except ValueError:
-        return text
 
 
 RUN_COLUMNS = ("block\npasses", "timesteps", "iterations", "residual", "seconds")

@@ -49,8 +49,8 @@ def train(
     """
     from fpdm.training import Run, Training, load_config
     from fpdm.training import print_config as written
+    from fpdm.training.folder import check_folder
     from fpdm.training.reading import override, structure_config
-    from fpdm.training.run import check_folder, discard
     from fpdm.training.signals import Stopped
 
     if print_config and config is None:
@@ -64,12 +64,11 @@ def train(
     check_folder(out, resume=resume, overwrite=overwrite)
     training = Training(resolved)
     main = training.accelerator.is_main_process
-    if overwrite and main and out.exists():
-        discard(out)
-    training.accelerator.wait_for_everyone()
-    run = Run(training, out)
+    run = Run(training, out, overwrite=overwrite)
     if main and run.resumed:
         console.note(f"going on from step {run.resumed}.")
+        for note in run.notes:
+            console.note(note)
     try:
         _follow(run, out.name)
     except Stopped as stop:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from attrs import field, frozen
 from torch import Tensor
@@ -72,6 +72,10 @@ class Dataset(ABC):
 
     name: ClassVar[str]
     """The name under which the data set is looked up; one that is in no plugin needs none."""
+
+    kept_options: ClassVar[Mapping[str, Any]] = {}
+    """Options that a training keeps from its beginning on, whatever is given when it goes on, each
+    with its value in trainings that were begun before there was such an option."""
 
     @property
     @abstractmethod

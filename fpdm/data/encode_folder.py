@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING
 from fpdm.checks import check_whole
 from fpdm.data.autoencoder import image_channels, latent_size, vae_name, vae_sha256
 from fpdm.data.encoding import EncodedShard, Encoding
-from fpdm.data.index import LatentsIndex
+from fpdm.data.index import PLAN, LatentsIndex
 from fpdm.data.listing import Listing, list_images
 from fpdm.data.plan import Plan
+from fpdm.data.records import read_record
 from fpdm.data.target import check_target
-from fpdm.errors import InvalidValueError
+from fpdm.errors import DataWarning, InvalidValueError
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
@@ -66,7 +68,7 @@ def encode(
     if not isinstance(strict, bool):
         raise InvalidValueError(f"strict={strict!r}: must be true or false.")
     check_whole("workers", workers, minimum=0)
-    listing = list_images(source)
+    listing = _listing(source, Path(target))
     plan = Plan(
         images=len(listing.files),
         listing=listing.fingerprint(),
@@ -92,6 +94,20 @@ def encode(
     )
     check_target(run.target, plan)
     return run.shards()
+
+
+def _listing(source: str | os.PathLike[str], target: Path) -> Listing:
+    """The images, in the order in which a run that is gone on with has them."""
+    listing = list_images(source)
+    if not (target / PLAN).is_file():
+        return listing
+    begun = read_record(target / PLAN, Plan).listing
+    if begun == listing.fingerprint():
+        return listing
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        older = list_images(source, order="text")
+    return older if begun == older.fingerprint() else listing
 
 
 def _outline(listing: Listing, vae: AutoencoderKL, plan: Plan) -> LatentsIndex:

@@ -18,12 +18,14 @@ from fpdm.data.listing import Listing
 from fpdm.data.plan import Plan
 from fpdm.data.records import write_record
 from fpdm.data.shards import Header, read_header, shard_name, write_shard
-from fpdm.data.target import is_complete, prepare_target
+from fpdm.data.target import check_target, is_complete, prepare_target
 from fpdm.errors import InvalidValueError
+from fpdm.runtime.locks import in_use_together
 from fpdm.runtime.processes import processes, wait
 from fpdm.runtime.storage import sha256
 
 if TYPE_CHECKING:
+    from accelerate import PartialState
     from diffusers import AutoencoderKL
 
 
@@ -80,13 +82,22 @@ class Encoding:
 
         Raises:
             InvalidValueError: with `strict` an image cannot be read, none can be, or a latent is
-                not finite.
+                not finite; or another run has begun the folder with another plan.
+            StorageError: another process writes into the folder, or it cannot be written.
         """
         if is_complete(self.target, self.plan):
             return
         known = self._known()
         here = processes()
         wait(here)  # all have seen the target as it was
+        with in_use_together(self.target, here):
+            if here.is_main_process:
+                check_target(self.target, self.plan)  # which another run may have begun since
+            yield from self._shards(here, known)
+
+    def _shards(
+        self, here: PartialState, known: Mapping[str, ShardEntry]
+    ) -> Iterator[EncodedShard]:
         if here.is_main_process:
             prepare_target(self.target, self.plan)
         wait(here)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from attrs import field, frozen
 from torch import Tensor
 
-from fpdm.checks import flag, whole
+from fpdm.checks import choice, flag, whole
 from fpdm.data.dataset import Batch, Dataset, Shape
 from fpdm.data.kept import KeptImages
-from fpdm.data.listing import Listing, list_images
+from fpdm.data.listing import ORDERS, Listing, list_images
+from fpdm.data.paths import existing_folder
 from fpdm.data.pixels import MODES, as_pixels, read_levels
 from fpdm.data.samples import coin, samples
 from fpdm.errors import InvalidValueError
@@ -36,11 +39,12 @@ class _Sample:
 
 @frozen(eq=False)
 class ImageFolder(Dataset):
-    """The PNG, JPEG and WebP files below a folder, as squares of `size` pixels.
+    """The image files below a folder, as squares of `size` pixels.
 
-    `root/class/…` holds the images of a class, at any depth; classes are numbered in the order of
-    their names. Images that lie directly in `root` have no classes. Files are in the order of
-    their names; hidden ones and folders without an image are passed over.
+    They are PNG, JPEG, WebP, BMP, GIF, TIFF, PPM and, where Pillow has it, AVIF. `root/class/…`
+    holds the images of a class, at any depth; classes are numbered in the order of their names, `2`
+    before `10`. Images that lie directly in `root` have no classes. Files are in the order of their
+    names; hidden ones and folders without an image are passed over.
 
     Args:
         root: the folder.
@@ -52,25 +56,34 @@ class ImageFolder(Dataset):
         cache_bytes: memory in which each process that reads keeps decoded images, so that no file
             is decoded twice. They are kept if all of them fit, with `channels * size**2` bytes
             each; 0 keeps none.
+        order: of the classes: `natural`, or `text`, in which `10` comes before `2`, and with which
+            only PNG, JPEG and WebP files are found, as it was before there was this option.
 
     Raises:
         InvalidValueError: there is no such folder, no image in it, or images both beside and in
             folders of classes; from `batch`, a file cannot be read and `strict`, or none can.
+
+    Warns:
+        DataWarning: folders hold files, and none of a kind that is read; or pictures are of kinds
+            that are not read.
     """
 
     name: ClassVar[str] = "image-folder"
+    kept_options: ClassVar[Mapping[str, Any]] = {"order": "text"}
 
-    listing: Listing = field(
-        alias="root", converter=list_images, repr=lambda listing: repr(str(listing.root))
-    )
+    root: Path = field(converter=existing_folder, repr=lambda root: repr(str(root)))
     size: int = field(default=32, kw_only=True, validator=whole(minimum=1))
     channels: int = field(default=3, kw_only=True, validator=_grey_or_colours)
     flip: bool = field(default=True, kw_only=True, validator=flag)
     strict: bool = field(default=False, kw_only=True, validator=flag)
     cache_bytes: int = field(default=CACHE_BYTES, kw_only=True, validator=whole(minimum=0))
+    order: str = field(default="natural", kw_only=True, validator=choice(*ORDERS))
+    listing: Listing = field(init=False, repr=False)
     _kept: KeptImages = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        listing = list_images(self.root, order=self.order)
+        object.__setattr__(self, "listing", listing)
         kept = KeptImages(len(self), channels=self.channels, size=self.size, limit=self.cache_bytes)
         object.__setattr__(self, "_kept", kept)  # of a frozen class
 

@@ -1,18 +1,32 @@
-"""The image files below a folder, and their classes."""
+"""The image files below a folder, and their classes.
+
+Classes are numbered in the natural order of their names, `2` before `10`. The order of text, in
+which `10` comes before `2`, and the few kinds of files that were read along with it, stay for what
+was begun with them.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+import re
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import frozen
 
+from fpdm.data.decoding import OLD_SUFFIXES, suffixes
 from fpdm.data.paths import existing_folder
-from fpdm.errors import InvalidValueError
+from fpdm.errors import DataWarning, InvalidValueError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+ORDERS = ("natural", "text")
+SHOWN = 5
+UNREAD = (
+    *(".heic", ".heif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".tga", ".ico", ".exr", ".hdr"),
+    *(".dng", ".nef", ".cr2", ".cr3", ".arw", ".raw", ".eps", ".pcx", ".avif", ".webp"),
+)
+"""Suffixes of pictures that are missed where they are not read."""
 
 
 @frozen
@@ -51,14 +65,15 @@ class Listing:
         return digest.hexdigest()
 
 
-def list_images(root: str | os.PathLike[str]) -> Listing:
+def list_images(root: str | os.PathLike[str], *, order: str = "natural") -> Listing:
     """List the images of `root/class/…`, or, without folders of classes, those of `root`.
 
-    Classes are numbered in the order of their names. Hidden files, other files and folders without
-    an image are passed over.
+    Hidden files, other files and folders without an image are passed over.
 
     Args:
         root: the folder.
+        order: of the classes: `natural`, or `text`, with which only PNG, JPEG and WebP files are
+            found, as in versions that knew nothing else.
 
     Returns:
         The files, class by class, each in the order of their names.
@@ -66,12 +81,18 @@ def list_images(root: str | os.PathLike[str]) -> Listing:
     Raises:
         InvalidValueError: there is no such folder, no image in it, or images both beside and in
             folders of classes; or a folder may not be read.
+
+    Warns:
+        DataWarning: folders hold files, and none of a kind that is read; or pictures are of kinds
+            that are not read.
     """
     folder = existing_folder(root)
+    found = _Found(suffixes() if order == "natural" else OLD_SUFFIXES)
     try:
-        loose, classes = _sort(folder)
+        found.sort(folder)
     except OSError as error:
         raise InvalidValueError(f"{error.filename} cannot be listed: {error.strerror}.") from error
+    loose, classes = found.loose, found.classes
     if loose and classes:
         nested = next(iter(classes.values()))[0]
         raise InvalidValueError(
@@ -80,40 +101,130 @@ def list_images(root: str | os.PathLike[str]) -> Listing:
         )
     if not (loose or classes):
         raise InvalidValueError(
-            f"{folder} holds no image: must hold {', '.join(SUFFIXES)} files, or one folder of "
-            f"them for each class."
+            f"{folder} holds no image: must hold {', '.join(found.suffixes)} files, or one folder "
+            f"of them for each class."
         )
-    groups = list(classes.values()) or [loose]
+    found.warn(folder)
+    names = sorted(classes, key=natural) if order == "natural" else list(classes)
+    groups = [classes[name] for name in names] or [loose]
     return Listing(
         root=folder,
         files=tuple(name for group in groups for name in group),
         labels=tuple(label for label, group in enumerate(groups) for _ in group),
-        class_names=tuple(classes),
+        class_names=tuple(names),
     )
 
 
-def _sort(root: Path) -> tuple[list[str], dict[str, list[str]]]:
-    """The images directly in a folder, and those of each class."""
-    above = frozenset({os.path.realpath(root)})
-    loose, classes = [], {}
-    for entry in _entries(root):
-        if entry.is_dir():
-            if found := list(_below(entry, f"{entry.name}/", above)):
-                classes[entry.name] = found
-        elif _is_image(entry):
-            loose.append(entry.name)
-    return loose, classes
+def natural(name: str) -> tuple[list[int | str], str]:
+    """A key by which names are sorted as a person would: the numbers in them by their value.
+
+    Args:
+        name: of a class.
+
+    Examples:
+        >>> sorted(["10", "2", "a10", "a9"], key=natural)
+        ['2', '10', 'a9', 'a10']
+    """
+    parts = re.split(r"(\d+)", name)  # texts and numbers in turn
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
 
 
-def _below(folder: os.DirEntry[str], prefix: str, above: frozenset[str]) -> Iterator[str]:
-    real = os.path.realpath(folder)
-    if real in above:  # a link back to a folder that it lies in
-        return
-    for entry in _entries(folder):
-        if entry.is_dir():
-            yield from _below(entry, f"{prefix}{entry.name}/", above | {real})
-        elif _is_image(entry):
-            yield f"{prefix}{entry.name}"
+def odd_numbers(class_names: Mapping[int, str]) -> dict[int, str]:
+    """The classes whose names are numbers, and other numbers than their own.
+
+    Args:
+        class_names: by number.
+    """
+    return {
+        number: name
+        for number, name in class_names.items()
+        if name.isdecimal() and int(name) != number
+    }
+
+
+NOTES = (".md", ".rst")
+"""Suffixes of what is written about a folder: one that holds nothing else is no class."""
+
+
+class _Found:
+    """What lies below a folder.
+
+    Args:
+        suffixes: of the files that are images.
+
+    Attributes:
+        loose: images directly in the folder.
+        classes: those of each class, by its name, in the order of text.
+        unread: files of other kinds, by the folder in which nothing else is.
+        missed: pictures of other kinds.
+    """
+
+    def __init__(self, suffixes: tuple[str, ...]) -> None:
+        self.suffixes = suffixes
+        self.loose: list[str] = []
+        self.classes: dict[str, list[str]] = {}
+        self.unread: dict[str, list[str]] = {}
+        self.missed: list[str] = []
+
+    def sort(self, root: Path) -> None:
+        above = frozenset({os.path.realpath(root)})
+        for entry in _entries(root):
+            if not _is_folder(entry):
+                self._take(entry, entry.name, self.loose, [])
+                continue
+            images: list[str] = []
+            others: list[str] = []
+            self._descend(entry, f"{entry.name}/", above, images, others)
+            if images:
+                self.classes[entry.name] = images
+            elif not all(other.lower().endswith(NOTES) for other in others):
+                self.unread[entry.name] = others
+
+    def warn(self, root: Path) -> None:
+        if self.unread:
+            shown = [f"{name} ({_short(files[0])})" for name, files in self.unread.items()]
+            warnings.warn(
+                f"{root}: no class is made of {_listed(shown)}, where no file is of a kind that "
+                f"is read: {', '.join(self.suffixes)}.",
+                DataWarning,
+                stacklevel=4,
+            )
+        missed = [name for name in self.missed if name.partition("/")[0] not in self.unread]
+        if missed:
+            warnings.warn(
+                f"{root}: {len(missed)} of the pictures are of kinds that are not read, and left "
+                f"out: {_listed(missed)}.",
+                DataWarning,
+                stacklevel=4,
+            )
+
+    def _descend(
+        self,
+        folder: os.DirEntry[str],
+        prefix: str,
+        above: frozenset[str],
+        images: list[str],
+        others: list[str],
+    ) -> None:
+        real = os.path.realpath(folder)
+        if real in above:  # a link back to a folder that it lies in
+            return
+        for entry in _entries(folder):
+            name = f"{prefix}{entry.name}"
+            if _is_folder(entry):
+                self._descend(entry, f"{name}/", above | {real}, images, others)
+            else:
+                self._take(entry, name, images, others)
+
+    def _take(
+        self, entry: os.DirEntry[str], name: str, images: list[str], others: list[str]
+    ) -> None:
+        lower = entry.name.lower()
+        if not _is_file(entry):
+            return
+        (images if lower.endswith(self.suffixes) else others).append(name)
+        if lower.endswith(UNREAD) and not lower.endswith(self.suffixes):
+            self.missed.append(name)
 
 
 def _entries(folder: os.PathLike[str]) -> list[os.DirEntry[str]]:
@@ -127,7 +238,25 @@ def _entries(folder: os.PathLike[str]) -> list[os.DirEntry[str]]:
     return sorted(shown, key=lambda entry: entry.name)
 
 
-def _is_image(entry: os.DirEntry[str]) -> bool:
-    """Whether it is called one; a link that leads nowhere too, so that it is missed later."""
-    named = entry.name.lower().endswith(SUFFIXES)
-    return named and (entry.is_file() or entry.is_symlink())
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file; a link that leads nowhere is one too, so that it is missed later."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry))
+    except OSError:
+        return entry.is_symlink()
+
+
+def _short(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from fpdm.data.decoding import decode, reason
 from fpdm.errors import InvalidValueError
 
-FORMATS = ("PNG", "JPEG", "WEBP")
 MODES = {1: "L", 3: "RGB"}
 """By channels."""
 
@@ -21,7 +20,7 @@ def read_pixels(path: Path, *, size: int, channels: int) -> Tensor:
     """Read the square in the middle of an image, as a network takes it.
 
     Args:
-        path: a PNG, JPEG or WebP.
+        path: of any kind that is read here.
         size: height and width, in pixels.
         channels: 1 for grey, 3 for colours.
 
@@ -50,10 +49,10 @@ def read_levels(path: Path, *, size: int, channels: int) -> Tensor:
     """Read the square in the middle of an image, as levels of brightness.
 
     The image is turned as its camera says, put on white where it is transparent, and shrunk or
-    enlarged by [`square`][fpdm.data.square].
+    enlarged by [`square`][fpdm.data.square]. Of one that moves it is the first frame.
 
     Args:
-        path: a PNG, JPEG or WebP.
+        path: of any kind that is read here.
         size: height and width, in pixels.
         channels: 1 for grey, 3 for colours.
 
@@ -64,13 +63,9 @@ def read_levels(path: Path, *, size: int, channels: int) -> Tensor:
         InvalidValueError: the file is damaged, no such image, or too large to unpack.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of files that are odd, and can be read
-            with Image.open(path, formats=FORMATS) as opened:
-                upright = ImageOps.exif_transpose(opened)
-            image = square(_flatten(upright).convert(MODES[channels]), size)
+        image = square(decode(path).convert(MODES[channels]), size)
     except Exception as error:  # a damaged file fails in many ways
-        raise InvalidValueError(f"{path} cannot be read as an image: {_reason(error)}.") from error
+        raise InvalidValueError(f"{path} cannot be read as an image: {reason(error)}.") from error
     levels = torch.from_numpy(np.array(image)).reshape(size, size, channels)
     return levels.permute(2, 0, 1)
 
@@ -100,22 +95,3 @@ def square(image: Image.Image, size: int) -> Image.Image:
     image = image.resize((width, height), Image.Resampling.BICUBIC)
     left, top = (width - size) // 2, (height - size) // 2
     return image.crop((left, top, left + size, top + size))
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """Eight bits in place of sixteen, and white in place of nothing."""
-    if image.mode.startswith("I"):  # sixteen bits of grey, which a conversion would clip
-        grey = np.asarray(image).astype(np.float64) / 257
-        return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
-    if not image.has_transparency_data:
-        return image
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image.convert("RGBA"))
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "it is no PNG, JPEG or WebP"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -9,7 +9,7 @@ from fpdm.data.plan import Plan
 from fpdm.data.records import read_record, write_record
 from fpdm.data.shards import shard_name
 from fpdm.errors import InvalidValueError
-from fpdm.runtime.storage import TEMPORARY, clear_temporary
+from fpdm.runtime.storage import clear_temporary, naming, things
 
 
 def check_target(target: Path, plan: Plan) -> None:
@@ -30,7 +30,7 @@ def check_target(target: Path, plan: Plan) -> None:
                 f"{target} was begun with {', '.join(said)}: give the same arguments to go on, or "
                 f"choose another folder."
             )
-    elif target.is_dir() and any(not path.name.startswith(TEMPORARY) for path in target.iterdir()):
+    elif things(target):
         raise InvalidValueError(f"{target} already holds something: choose another folder.")
 
 
@@ -52,7 +52,8 @@ def prepare_target(target: Path, plan: Plan) -> None:
         target: the folder.
         plan: what is to be written.
     """
-    target.mkdir(parents=True, exist_ok=True)
+    with naming(target):
+        target.mkdir(parents=True, exist_ok=True)
     clear_temporary(target)
     if not (target / PLAN).is_file():
         write_record(target / PLAN, plan)

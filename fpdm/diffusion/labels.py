@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+import warnings
 from collections.abc import Iterable, Mapping
 from operator import index
 from typing import Any
@@ -30,7 +32,8 @@ class Classes:
     Args:
         count: classes, numbered from 0.
         null: the label that stands for no class; None if none does.
-        names: what a class is called, by its number; several names of one are set apart by commas.
+        names: what a class is called, by its number; several names of one are set apart by commas,
+            and it has all of them, and the whole text too.
 
     Raises:
         InvalidValueError: the names are no mapping of numbers to names, or a number is out of
@@ -44,6 +47,13 @@ class Classes:
     count: int
     null: int | None
     names: dict[int, str] = field(factory=dict, converter=_by_number)
+    _numerals: dict[int, int] = field(init=False, repr=False, eq=False)
+    _told: set[bool] = field(factory=set, init=False, repr=False, eq=False)
+
+    @_numerals.default
+    def _find_numerals(self) -> dict[int, int]:
+        """The numbers of the classes whose names are numbers."""
+        return {int(name): number for number, name in self.names.items() if name.isdecimal()}
 
     def __attrs_post_init__(self) -> None:
         if wrong := sorted(number for number in self.names if not 0 <= number < self.count):
@@ -52,12 +62,74 @@ class Classes:
             )
 
     def by_name(self) -> dict[str, list[int]]:
-        """The classes of every name: one, unless the name is ambiguous."""
+        """The classes of every name that commas set apart: one, unless the name is ambiguous."""
         found: dict[str, list[int]] = {}
-        for number, names in sorted(self.names.items()):
-            for name in filter(None, map(str.strip, names.split(","))):
-                found.setdefault(name, []).append(number)
+        for number, name in _parts(self.names):
+            found.setdefault(name, []).append(number)
         return found
+
+    def find(self, name: str) -> int | None:
+        """The class of a name: the whole text, or one of those that commas set apart.
+
+        Letters with accents are the same in either form that Unicode has for them, unless two
+        classes differ by it.
+
+        Args:
+            name: as somebody has written it.
+
+        Returns:
+            Its number; None if no class has this name.
+
+        Raises:
+            InvalidValueError: several have it.
+        """
+        for form in (str, _composed):
+            for names in (sorted(self.names.items()), _parts(self.names)):
+                found = [number for number, each in names if form(each) == form(name)]
+                if len(found) > 1:
+                    raise InvalidValueError(
+                        f"class_labels: {name!r} is the name of {found}; use a number."
+                    )
+                if found:
+                    return found[0]
+        return None
+
+    def read(self, text: str) -> int:
+        """The class that is asked for on a command line: by its name, or else by its number.
+
+        `#10` is the number 10 even where another class has the name `10`.
+
+        Args:
+            text: as it was typed.
+
+        Raises:
+            InvalidValueError: several classes have this name, or the number is out of range.
+            UnknownNameError: no class has it.
+        """
+        found = self.find(text)
+        if found is not None:
+            return found
+        try:
+            number = int(text.removeprefix("#"))
+        except ValueError:
+            return self._number(text)
+        return self._check([number])[0]
+
+    def tell(self, numbers: Iterable[int]) -> list[str]:
+        """What is to be said of classes whose names are other numbers than their own.
+
+        Nothing warns of them after that.
+
+        Args:
+            numbers: of the classes that are drawn.
+
+        Returns:
+            A text such as `class 2 is called '10'` for each of them.
+        """
+        self._told.add(True)
+        names = [(number, self.names.get(number, "")) for number in dict.fromkeys(numbers)]
+        odd = [(number, name) for number, name in names if name.isdecimal() and int(name) != number]
+        return [f"class {number} is called {name!r}" for number, name in odd]
 
     def numbers(self, labels: Iterable[Any]) -> list[int]:
         """Turn labels, each a number or a name, into numbers.
@@ -71,6 +143,9 @@ class Classes:
         Raises:
             InvalidValueError: they are no list of labels, or one is out of range.
             UnknownNameError: no class has a name.
+
+        Warns:
+            UserWarning: a number is the name of another class; once.
         """
         try:
             given = [] if isinstance(labels, (str, bytes, Mapping)) else list(labels)
@@ -81,8 +156,10 @@ class Classes:
                 f"class_labels={labels!r}: must be a list of whole numbers or names, one for each "
                 f"image."
             )
-        by_name = self.by_name() if any(isinstance(label, str) for label in given) else {}
-        numbers = [self._number(label, by_name) for label in given]
+        numbers = [self._number(label) for label in given]
+        return self._check(numbers)
+
+    def _check(self, numbers: list[int]) -> list[int]:
         last = self.count - 1 if self.null is None else self.null
         if wrong := [number for number in numbers if not 0 <= number <= last]:
             null = "" if self.null is None else f", and {self.null} stands for no class"
@@ -90,27 +167,47 @@ class Classes:
             raise InvalidValueError(f"class_labels: {wrong} out of range; {classes}{null}.")
         return numbers
 
-    @staticmethod
-    def _number(label: Any, by_name: Mapping[str, list[int]]) -> int:
+    def _number(self, label: Any) -> int:
         if isinstance(label, str):
-            if not by_name:
+            if (found := self.find(label)) is not None:
+                return found
+            if not self.names:
                 raise UnknownNameError(
                     f"class_labels: {label!r}: the classes of this pipeline have no names; use "
                     f"their numbers, or give it an id2label."
                 )
-            if label not in by_name:
-                raise UnknownNameError(f"No class is named {label!r}. {suggest(label, by_name)}")
-            first, *others = by_name[label]
-            if others:
-                raise InvalidValueError(
-                    f"class_labels: {label!r} is the name of {by_name[label]}; use a number."
-                )
-            return first
+            names = {*self.names.values(), *self.by_name()}
+            raise UnknownNameError(f"No class is named {label!r}. {suggest(label, names)}")
         try:
             if isinstance(label, bool):
                 raise TypeError
-            return index(label)
+            number = index(label)
         except TypeError:
             raise InvalidValueError(
                 f"class_labels: {label!r} must be a whole number or a name."
             ) from None
+        named = self._numerals.get(number, number)
+        if named != number and number < self.count:
+            self._warn(
+                f"class {number} is called {self.names.get(number)!r}, and the class that is "
+                f"called '{number}' is {named}: give names as texts."
+            )
+        return number
+
+    def _warn(self, message: str) -> None:
+        if not self._told:
+            self._told.add(True)
+            warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def _parts(names: Mapping[int, str]) -> list[tuple[int, str]]:
+    """The names that commas set apart, each with its class."""
+    return [
+        (number, part)
+        for number, text in sorted(names.items())
+        for part in dict.fromkeys(filter(None, map(str.strip, text.split(","))))
+    ]
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)

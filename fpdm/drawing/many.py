@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from fpdm.checks import check_whole
 from fpdm.drawing.numbered import is_whole, numbered, write_images
 from fpdm.drawing.provenance import describe, is_kept, keep
 from fpdm.pipeline import FPDMOutput, FPDMPipeline
+from fpdm.runtime.locks import in_use
 
 STATES = 2**32
 """States in which a generator on the CPU can begin: of a seed it takes 32 bits."""
@@ -72,6 +74,8 @@ def draw(
     Raises:
         InvalidValueError: an argument is not allowed, or the folder holds images of other settings,
             or other things and no images; nothing is written then.
+        StorageError: another process draws into the folder, or it cannot be written; also while it
+            is iterated.
         UnknownNameError: there is no such setting, component, scheduler or class.
 
     Returns:
@@ -94,11 +98,12 @@ def draw(
     labels = tuple(pipe.classes.numbers(every if classes is None else classes))
     task = Task(pipe, seed, labels, settings)
     record = describe(pipe, seed=seed, classes=labels, batch_size=batch_size, settings=settings)
-    if not is_kept(record, Path(folder)):
-        task.rehearse()
-        keep(record, Path(folder))
+    with _alone(Path(folder), rank):
+        if not is_kept(record, Path(folder)):
+            task.rehearse()
+            keep(record, Path(folder))
     chunks = deal(num, batch_size=batch_size, rank=rank, world=world)
-    return (_draw_chunk(task, Path(folder), chunk, batch_size=batch_size) for chunk in chunks)
+    return _draw_chunks(task, Path(folder), chunks, batch_size=batch_size, rank=rank)
 
 
 def deal(num: int, *, batch_size: int, rank: int, world: int) -> Iterator[range]:
@@ -179,6 +184,19 @@ class Task:
             pipe._interrupt = True
 
         self.draw([0], callback_on_step_end=stop)
+
+
+def _alone(folder: Path, rank: int) -> AbstractContextManager[None]:
+    """A context in which process 0 of those that share the work keeps others out."""
+    return in_use(folder, nested=True) if rank == 0 else nullcontext()
+
+
+def _draw_chunks(
+    task: Task, folder: Path, chunks: Iterator[range], *, batch_size: int, rank: int
+) -> Iterator[Drawn]:
+    with _alone(folder, rank):
+        for chunk in chunks:
+            yield _draw_chunk(task, folder, chunk, batch_size=batch_size)
 
 
 def _draw_chunk(task: Task, folder: Path, chunk: range, *, batch_size: int) -> Drawn:

@@ -18,7 +18,7 @@ from fpdm import plugins
 from fpdm.errors import InvalidValueError, UnknownNameError, suggest
 from fpdm.pipeline import FPDMPipeline
 from fpdm.plugins.components import implements
-from fpdm.runtime.storage import TEMPORARY, written_file
+from fpdm.runtime.storage import naming, things, written_file
 
 RECORD = "samples.json"
 
@@ -107,11 +107,11 @@ def is_kept(record: Record, folder: Path) -> bool:
     if folder.exists() and not folder.is_dir():
         raise InvalidValueError(f"{folder} is a file: must be a folder, or nothing yet.")
     # listed first: whoever draws into the folder too has written the record before its images
-    held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    others = things(folder)
     if (folder / RECORD).exists():
         _check_same(_read(folder / RECORD), record, folder)
         return True
-    if others := [name for name in held if not name.startswith(TEMPORARY)]:
+    if others:
         raise InvalidValueError(
             f"{folder} holds {others[0]}, and no {RECORD}: choose an empty folder or a new one."
         )
@@ -125,7 +125,8 @@ def keep(record: Record, folder: Path) -> None:
         record: as `describe` makes it.
         folder: of the images.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in record.items()]
     with written_file(folder / RECORD) as beside:
         beside.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
 from fpdm.errors import InvalidValueError
+from fpdm.runtime.storage import written_parts
 
 
 class SavedNetwork(ModelMixin, ConfigMixin):
@@ -39,6 +42,50 @@ class SavedNetwork(ModelMixin, ConfigMixin):
         """
         super().compile(**options)
         self.compile_options = options
+
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        is_main_process: bool = True,
+        save_function: Callable[..., Any] | None = None,
+        safe_serialization: bool = True,
+        variant: str | None = None,
+        max_shard_size: int | str = "10GB",
+        push_to_hub: bool = False,
+        **options: Any,
+    ) -> None:
+        """Save the network to a folder, whole or not at all; what else is in it stays.
+
+        Args:
+            save_directory: the folder; it is made if it does not exist.
+            is_main_process: whether this one of several processes writes the configuration.
+            save_function: as in diffusers.
+            safe_serialization: whether as safetensors; otherwise as a pickle.
+            variant: what the names of the weights have before their suffix, such as `fp16`.
+            max_shard_size: bytes beyond which weights are spread over files.
+            push_to_hub: whether to upload the folder too.
+            options: of the upload, such as `repo_id`.
+
+        Raises:
+            InvalidValueError: `save_directory` is a file.
+            StorageError: it cannot be written, for lack of room or of permission.
+        """
+        folder = Path(save_directory)
+        if folder.is_file():
+            raise InvalidValueError(f"{folder} is a file: must be a folder, or nothing yet.")
+        if push_to_hub:
+            options.setdefault("repo_id", folder.name)
+        with written_parts(folder, last="config.json") as beside:
+            super().save_pretrained(
+                str(beside),
+                is_main_process=is_main_process,
+                save_function=save_function,
+                safe_serialization=safe_serialization,
+                variant=variant,
+                max_shard_size=max_shard_size,
+                push_to_hub=push_to_hub,
+                **options,
+            )
 
     @property
     def null_class(self) -> int | None:

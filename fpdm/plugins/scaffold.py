@@ -15,7 +15,7 @@ from attrs import field, frozen
 from fpdm.errors import InvalidValueError
 from fpdm.plugins import host
 from fpdm.plugins.components import KINDS
-from fpdm.runtime.storage import written_folder
+from fpdm.runtime.storage import things, written_folder
 
 TEMPLATES = Path(__file__).parent / "templates" / "plugin"
 PREFIX = "fpdm-"
@@ -194,7 +194,7 @@ def _check_free(package: PluginPackage, files: dict[str, str]) -> None:
 def _check_folder(folder: Path) -> None:
     if not folder.parent.is_dir():
         raise InvalidValueError(f"--out {folder}: there is no folder {folder.parent}.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or things(folder)):
         raise InvalidValueError(f"{folder} already exists: choose another folder with --out.")
     if folder.resolve() == Path.cwd():
         raise InvalidValueError(f"--out {folder}: is the current folder; give one below it.")

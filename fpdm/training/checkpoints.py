@@ -13,30 +13,42 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
-from fpdm.errors import InvalidValueError, TrainingWarning
+from fpdm.errors import InvalidValueError, StorageError, TrainingWarning
 from fpdm.runtime import storage
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 DIGITS = 7
+INNER = "training"
+"""The folder in a checkpoint that holds what is not of its pipeline."""
 
 
-@frozen
+@frozen(eq=False)
 class Checkpoints:
-    """The checkpoints in a folder.
+    """The checkpoints in a folder; what else is in it is not looked at, and stays.
 
     Args:
         folder: holds one folder for each, `0001000` and so on.
-        keep: how many are kept, the newest; 0 keeps all.
+        keep: how many whole ones are kept, the newest; 0 keeps all.
     """
 
     folder: Path
     keep: int = 0
+    _whole: set[int] = field(factory=set, init=False, repr=False)
+    """Steps whose checkpoints were compared with their checksums, or written, by this process."""
+
+    def path(self, step: int) -> Path:
+        """The folder of a checkpoint.
+
+        Args:
+            step: steps done.
+        """
+        return self.folder / f"{step:0{DIGITS}d}"
 
     def write(self, step: int, fill: Callable[[Path], None]) -> Path:
-        """Write the checkpoint of a step, and then remove the oldest beyond those kept.
+        """Write the checkpoint of a step, and then remove the oldest whole ones beyond those kept.
 
         Args:
             step: steps done.
@@ -44,9 +56,19 @@ class Checkpoints:
 
         Returns:
             The folder of the checkpoint.
+
+        Raises:
+            StorageError: it cannot be written, or its name is taken by what is no checkpoint; the
+                others are as they were.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        target = self.folder / f"{step:0{DIGITS}d}"
+        target = self.path(step)
+        if storage.things(target) and not _is_ours(target):
+            raise StorageError(
+                f"{target} holds what is no checkpoint: move it, and go on with --resume.",
+                path=target,
+            )
+        with storage.naming(target):
+            self.folder.mkdir(parents=True, exist_ok=True)
         with storage.written_folder(target) as beside:
             fill(beside)
             files = {
@@ -59,6 +81,7 @@ class Checkpoints:
             }
             manifest = {"format": FORMAT, "step": step, "files": files}
             (beside / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        self._whole.add(step)
         self._remove_oldest()
         return target
 
@@ -67,7 +90,10 @@ class Checkpoints:
         if not self.folder.is_dir():
             return []
         names = [path.name for path in self.folder.iterdir() if path.is_dir()]
-        return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+        steps = sorted(int(name) for name in names if name.isascii() and name.isdigit())
+        return [
+            step for step in steps if self.path(step).name in names and _is_ours(self.path(step))
+        ]
 
     def latest(self) -> Path | None:
         """The newest checkpoint that is whole; None if there is none at all.
@@ -78,14 +104,15 @@ class Checkpoints:
         Warns:
             TrainingWarning: a newer one is not whole, and is passed over.
         """
-        found = [self.folder / f"{step:0{DIGITS}d}" for step in reversed(self.steps())]
-        for path in found:
+        found = self.steps()
+        for step in reversed(found):
             try:
-                check(path)
+                check(self.path(step))
             except InvalidValueError as error:
                 warnings.warn(f"{error} It is passed over.", TrainingWarning, stacklevel=2)
             else:
-                return path
+                self._whole.add(step)
+                return self.path(step)
         if found:
             raise InvalidValueError(
                 f"{self.folder}: none of its {len(found)} checkpoints is whole; begin anew in "
@@ -94,15 +121,37 @@ class Checkpoints:
         return None
 
     def _remove_oldest(self) -> None:
-        for step in self.steps()[: -self.keep or 0] if self.keep else []:
-            storage.remove(self.folder / f"{step:0{DIGITS}d}")
+        """A damaged one does not count, and stays: it never takes the place of a whole one."""
+        if not self.keep:
+            return
+        kept = 0
+        for step in reversed(self.steps()):
+            if kept >= self.keep and self._is_whole(step):
+                storage.remove(self.path(step))
+                self._whole.discard(step)
+            elif kept < self.keep:
+                kept += self._is_whole(step)
+
+    def _is_whole(self, step: int) -> bool:
+        try:
+            check(self.path(step), sizes=step in self._whole)
+        except InvalidValueError:
+            return False
+        self._whole.add(step)
+        return True
 
 
-def check(path: Path) -> int:
+def _is_ours(path: Path) -> bool:
+    """Whether a folder is a checkpoint, be it a damaged one."""
+    return (path / MANIFEST).is_file() or (path / INNER).is_dir()
+
+
+def check(path: Path, *, sizes: bool = False) -> int:
     """Compare the files of a checkpoint with its manifest.
 
     Args:
         path: the folder of the checkpoint.
+        sizes: whether to look at sizes alone, and read nothing.
 
     Returns:
         Its step.
@@ -123,7 +172,7 @@ def check(path: Path) -> int:
         file = path / name
         if not file.is_file():
             raise InvalidValueError(f"{path} is not whole: {name} is missing.")
-        if file.stat().st_size != size or storage.sha256(file) != digest:
+        if file.stat().st_size != size or not (sizes or storage.sha256(file) == digest):
             raise InvalidValueError(f"{path} is not whole: {name} is not as it was written.")
     return step
 

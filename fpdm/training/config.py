@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
+from attrs.validators import optional
 
 from fpdm.checks import choice, flag, real, whole
 from fpdm.diffusion import Diffusion
@@ -34,6 +35,8 @@ class OptimizerConfig:
         weight_decay: decoupled, as in AdamW.
         warmup_steps: steps of the linear warm-up.
         final_learning_rate: where the cosine ends, relative to `learning_rate`; 1 is constant.
+        decay_steps: the step at which it ends, and after which the rate stays; that of the training
+            if not given.
         max_grad_norm: gradients are scaled down to this norm.
 
     Raises:
@@ -44,6 +47,7 @@ class OptimizerConfig:
     weight_decay: float = field(default=0.0, validator=real(minimum=0))
     warmup_steps: int = field(default=200, validator=whole(minimum=0))
     final_learning_rate: float = field(default=0.05, validator=real(minimum=0, maximum=1))
+    decay_steps: int | None = field(default=None, validator=optional(whole(minimum=1)))
     max_grad_norm: float = field(default=1.0, validator=real(above=0))
 
 

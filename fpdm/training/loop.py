@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -12,7 +13,8 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from fpdm.data import Dataset
-from fpdm.errors import InvalidValueError
+from fpdm.data.listing import odd_numbers
+from fpdm.errors import InvalidValueError, TrainingWarning
 from fpdm.models import SavedNetwork
 from fpdm.pipeline import FPDMPipeline
 from fpdm.solution import Denoised
@@ -23,6 +25,7 @@ from fpdm.training.engine import prepare, start_engine, synchronised, whole
 from fpdm.training.guards import Guards
 from fpdm.training.progress import Progress
 from fpdm.training.seeding import generator
+from fpdm.training.unreadable import Notice
 from fpdm.training.vae import find_vae
 
 
@@ -49,9 +52,24 @@ class Training:
     """
 
     def __init__(self, config: TrainConfig, *, data: Dataset | None = None) -> None:
+        self.given = data
+        """The data set that was given in place of that of the configuration; None if none was."""
+        self.step = 0
+        self.begin(config)
+
+    def begin(self, config: TrainConfig) -> None:
+        """Put the training at its beginning, with the data that it was given, if it was.
+
+        Args:
+            config: all there is to say about it.
+
+        Raises:
+            InvalidValueError: as from building a training.
+        """
         self.config = config
-        self.data = open_data(config.data) if data is None else data
+        self.data = open_data(config.data) if self.given is None else self.given
         self.accelerator = start_engine(config)
+        _warn_of_names(self.data.shape.class_names)
         network = self._untrained()
         if network.null_class is None and config.class_dropout:
             raise InvalidValueError(
@@ -94,16 +112,19 @@ class Training:
             TrainingError: too many steps in a row were not finite.
 
         Warns:
-            TrainingWarning: a step was not finite, or residuals have grown too large.
+            TrainingWarning: a step was not finite, residuals have grown too large, or files of the
+                data cannot be read.
         """
         self.network.train()
-        guards = Guards(self.config.guards)
+        guards, notice = Guards(self.config.guards), Notice()
         processes = self.accelerator
         shares = Shares(self.config, self.data, processes.process_index, processes.num_processes)
         loader, began = shares.loader(self.step), time.perf_counter()
         while self.step < self.config.steps:
             share = next(loader)
-            self.unreadable |= set(share.unreadable)
+            if share.unreadable:
+                self.unreadable |= set(share.unreadable)
+                notice.watch(self.unreadable)
             progress = self._step(share.to(processes.device), began)
             began = time.perf_counter()
             guards.watch(progress)
@@ -195,6 +216,18 @@ class Training:
             return build_network(self.config.model, self.data.shape)
 
 
+def _warn_of_names(class_names: Mapping[int, str]) -> None:
+    """Warn of classes whose names are other numbers than their own."""
+    if odd := odd_numbers(class_names):
+        said = [f"class {number} is called {name!r}" for number, name in odd.items()]
+        more = f" and {len(said) - 3} more are like that" if len(said) > 3 else ""
+        warnings.warn(
+            f"{', '.join(said[:3])}{more}: `--classes` takes names before numbers.",
+            TrainingWarning,
+            stacklevel=5,
+        )
+
+
 def learning_rate_curve(config: OptimizerConfig, steps: int) -> Callable[[int], float]:
     """The learning rate at a step relative to its peak: linear warm-up, then a cosine.
 
@@ -207,15 +240,26 @@ def learning_rate_curve(config: OptimizerConfig, steps: int) -> Callable[[int], 
     Returns:
         A function of the steps done, with values in [0, 1].
     """
+    end = decay_end(config, steps)
 
     def at(step: int) -> float:
         if step < config.warmup_steps:
             return (step + 1) / config.warmup_steps
-        done = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
+        done = (step - config.warmup_steps) / max(1, end - config.warmup_steps)
         cosine = (1 + math.cos(math.pi * min(done, 1.0))) / 2
         return config.final_learning_rate + (1 - config.final_learning_rate) * cosine
 
     return at
+
+
+def decay_end(config: OptimizerConfig, steps: int) -> int:
+    """The step at which the learning rate has come to its end.
+
+    Args:
+        config: of the optimizer.
+        steps: of the training.
+    """
+    return steps if config.decay_steps is None else config.decay_steps
 
 
 def _measure(loss: Tensor, out: Denoised) -> Tensor:

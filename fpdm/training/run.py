@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from fpdm.errors import InvalidValueError
-from fpdm.runtime import storage
+from fpdm.errors import StorageError
+from fpdm.runtime import processes, storage
+from fpdm.runtime.locks import in_use_together
 from fpdm.training.checkpoints import Checkpoints, read_json
+from fpdm.training.config import TrainConfig
 from fpdm.training.environment import environment
+from fpdm.training.folder import (
+    CHECKPOINTS,
+    CONFIG,
+    ENVIRONMENT,
+    SAMPLES,
+    UNREADABLE,
+    check_others,
+    discard,
+)
 from fpdm.training.loop import Training
 from fpdm.training.progress import Progress
 from fpdm.training.reading import unstructure_config
 from fpdm.training.samples import draw_samples
 from fpdm.training.signals import EXIT_CODES, Signals, Stopped
-from fpdm.training.state import Captured, refuse_another, restore
-from fpdm.training.tracking import LOG, Log, figures, log_picture, start_trackers
-
-CHECKPOINTS, CONFIG, ENVIRONMENT, SAMPLES = (
-    *("checkpoints", "training.json", "environment.json", "samples"),
-)
-INDEX = "model_index.json"
-OURS = (CHECKPOINTS, CONFIG, ENVIRONMENT, SAMPLES, LOG, INDEX, "model", "scheduler", "vae")
+from fpdm.training.state import Captured, keep_options, refuse_another, restore
+from fpdm.training.tracking import LOG, Log, figures, log_picture, start_trackers, tracked
+from fpdm.training.unreadable import Unreadable, gathered
 
 
 class Run:
@@ -37,16 +40,22 @@ class Run:
     and ends with the pipeline of the averaged weights in the folder. Whenever it is killed, it goes
     on from there as if nothing had happened: on a CPU with as many threads, to the last bit.
 
+    While it begins, and while it is iterated, nobody else may use the folder.
+
     Args:
         training: at its beginning.
         folder: where all of it goes; it may hold an earlier part of the same run.
+        overwrite: whether to remove a run that is there, and begin anew.
 
     Attributes:
         resumed: the step from which it goes on; 0 if from the beginning.
+        notes: what is otherwise than in the part before, in sentences; the log has them too.
 
     Raises:
         InvalidValueError: the folder holds a run of another configuration, the message says in
-            which keys; or checkpoints of which none is whole.
+            which keys; or checkpoints of which none is whole; or other things that have the names
+            of what a run writes.
+        StorageError: another process uses the folder, or it cannot be written.
 
     Examples:
         >>> import tempfile
@@ -60,21 +69,42 @@ class Run:
         2
     """
 
-    def __init__(self, training: Training, folder: Path) -> None:
+    def __init__(self, training: Training, folder: Path, *, overwrite: bool = False) -> None:
         self.training, self.folder = training, folder
-        self.config = training.config
         self.main = training.accelerator.is_main_process
-        self.checkpoints = Checkpoints(folder / CHECKPOINTS, keep=self.config.checkpoints.keep)
-        self._begin()
-        self.resumed = training.step
+        self.checkpoints = Checkpoints(folder / CHECKPOINTS, keep=training.config.checkpoints.keep)
+        self.notes: tuple[str, ...] = ()
+        with in_use_together(folder, processes()):
+            self._begin(overwrite=overwrite)
+        self.resumed, self._unsaid = training.step, bool(self.notes)
+        self._newest = self._last()
+        self._unreadable = Unreadable(folder / UNREADABLE)
+
+    @property
+    def config(self) -> TrainConfig:
+        """That of the training."""
+        return self.training.config
 
     def __iter__(self) -> Iterator[Progress]:
         """Train, yielding each step.
 
         Raises:
             Stopped: SIGTERM or SIGINT came; there is a checkpoint of the last step.
+            StorageError: another process uses the folder, or has gone on with the run; or something
+                cannot be written. The last checkpoint is whole.
             TrainingError: as of [`Training`][fpdm.training.Training].
         """
+        with in_use_together(self.folder, processes()):
+            if self._last() != self._newest:
+                raise StorageError(
+                    f"{self.folder}: another process has gone on with this run since it was "
+                    f"opened: open it again.",
+                    path=self.folder,
+                )
+            self._describe()
+            yield from self._train()
+
+    def _train(self) -> Iterator[Progress]:
         log = Log(self.folder / LOG, since=self.training.step) if self.main else None
         saved = self.training.step
         try:
@@ -100,51 +130,68 @@ class Run:
     def save_checkpoint(self) -> None:
         """Save a checkpoint of the training as it is now; all processes have to call it."""
         captured = Captured(self.training)
+        unreadable = gathered(self.training.unreadable)
         if self.main:
+            self._unreadable.add(unreadable)
             self.checkpoints.write(self.training.step, captured.write)
         self.training.accelerator.wait_for_everyone()
+        self._newest = self._last()
 
-    def _begin(self) -> None:
+    def _begin(self, *, overwrite: bool) -> None:
         training = self.training
         if self.main:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            check_others(self.folder)
+            if overwrite:
+                discard(self.folder)
             for place in (self.folder, self.checkpoints.folder):
                 storage.clear_temporary(place)
         training.accelerator.wait_for_everyone()
-        self._refuse_another()
+        self._take_over()
         latest = self.checkpoints.latest()
         if latest is not None:
-            restore(training, latest)
-        start_trackers(training.accelerator, self.config, self.folder)
-        if self.main:
-            plain = {
-                CONFIG: unstructure_config(self.config),
-                ENVIRONMENT: environment(processes=training.accelerator.num_processes),
-            }
-            for name, content in plain.items():
-                with storage.written_file(self.folder / name) as beside:
-                    beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            self.notes += restore(training, latest)
+        with tracked(self.folder):
+            start_trackers(training.accelerator, self.config, self.folder)
+        self._describe()
         training.accelerator.wait_for_everyone()
 
-    def _refuse_another(self) -> None:
-        """Look at what the folder says of itself, before there is a checkpoint in it."""
-        path = self.folder / CONFIG
-        if path.exists() and not self.checkpoints.steps():
+    def _describe(self) -> None:
+        """Write down what the run is of, and what runs it."""
+        if not self.main:
             return
-        if path.exists():
-            refuse_another(self.training, {"config": read_json(path)}, self.folder, data=False)
+        plain = {
+            CONFIG: unstructure_config(self.config),
+            ENVIRONMENT: environment(processes=self.training.accelerator.num_processes),
+        }
+        for name, content in plain.items():
+            with storage.written_file(self.folder / name) as beside:
+                beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    def _last(self) -> int | None:
+        """The step of the newest checkpoint in the folder."""
+        return max(self.checkpoints.steps(), default=None)
+
+    def _take_over(self) -> None:
+        """Look at what the folder says of itself, before a checkpoint is read."""
+        path = self.folder / CONFIG
+        if path.exists() and self.checkpoints.steps():
+            saved = read_json(path)
+            self.notes += keep_options(self.training, saved)
+            refuse_another(self.training, {"config": saved}, self.folder, data=False)
 
     def _write_down(self, progress: Progress, log: Log | None) -> None:
         tracking, step = self.config.tracking, progress.step
         last = step == self.config.steps
         if step % tracking.every == 0 or last or progress.skipped:
-            unreadable = len(self.training.unreadable)
-            known = {**figures(progress), "unreadable_files": unreadable}
+            known = {**figures(progress), "unreadable_files": len(self.training.unreadable)}
             if log is not None:
-                log.write(known)
+                self._unreadable.add(self.training.unreadable)
+                log.write(known | ({"notes": list(self.notes)} if self._unsaid else {}))
+                self._unsaid = False
             if tracking.trackers:
                 numbers = {k: v for k, v in known.items() if v is not None and k != "step"}
-                self.training.accelerator.log(numbers, step=step)
+                with tracked(self.folder):
+                    self.training.accelerator.log(numbers, step=step)
         if tracking.samples_every and (step % tracking.samples_every == 0 or last):
             self._draw(step)
 
@@ -157,10 +204,12 @@ class Run:
         if picture is None:
             return
         folder = self.folder / SAMPLES
-        folder.mkdir(exist_ok=True)
+        with storage.naming(folder):
+            folder.mkdir(exist_ok=True)
         with storage.written_file(folder / f"{step:07d}.png") as beside:
             picture.save(beside, format="PNG")
-        log_picture(self.training.accelerator, picture, step)
+        with tracked(self.folder):
+            log_picture(self.training.accelerator, picture, step)
 
     def _agree(self, received: int) -> int:
         """The signal that any process has received, so that all stop after the same step."""
@@ -173,61 +222,7 @@ class Run:
     def _finish(self) -> None:
         pipe = self.training.pipeline()
         if self.main:
-            save_pipeline(pipe, self.folder)
+            pipe.save_pretrained(self.folder)
         self.training.accelerator.wait_for_everyone()
-        self.training.accelerator.end_training()
-
-
-def save_pipeline(pipe: Any, folder: Path) -> None:
-    """Save a pipeline into the folder of a run; its index, which makes it whole, comes last.
-
-    Args:
-        pipe: the pipeline.
-        folder: of the run, which is there.
-    """
-    with tempfile.TemporaryDirectory(dir=folder, prefix=storage.TEMPORARY) as beside:
-        pipe.save_pretrained(beside)
-        parts = sorted(Path(beside).iterdir(), key=lambda path: path.name == INDEX)
-        storage.remove(folder / INDEX)
-        for part in parts:
-            storage.remove(folder / part.name)
-            part.rename(folder / part.name)
-
-
-def discard(folder: Path) -> None:
-    """Remove what an earlier run has left in a folder, and nothing else.
-
-    Args:
-        folder: of the run, which may be missing.
-    """
-    for name in OURS:
-        path = folder / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    """Check that a run may write to a folder.
-
-    Args:
-        folder: where to.
-        resume: whether it is to go on with the run that is there.
-        overwrite: whether what is there may be removed.
-
-    Raises:
-        InvalidValueError: it may not; the message says what to add to the command.
-    """
-    if resume and overwrite:
-        raise InvalidValueError("--resume with --overwrite: must be one of them.")
-    if folder.exists() and not folder.is_dir():
-        raise InvalidValueError(f"{folder} is a file: must be a folder, or nothing yet.")
-    there = any(folder.iterdir()) if folder.exists() else False
-    if resume and there and not (folder / CONFIG).exists():
-        raise InvalidValueError(f"{folder} holds no run to go on with; choose another --out.")
-    if there and not resume and not overwrite:
-        advice = "add --resume to go on with it, " if (folder / CONFIG).exists() else ""
-        raise InvalidValueError(
-            f"{folder} already exists: {advice}choose another --out, or add --overwrite."
-        )
+        with tracked(self.folder):
+            self.training.accelerator.end_training()

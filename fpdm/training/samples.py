@@ -34,6 +34,7 @@ def draw_samples(pipe: Any, config: TrainConfig, *, title: str) -> Image.Image |
     wanted = range(pipe.classes.count) or [pipe.classes.null]
     count = config.tracking.samples
     labels = [wanted[index % len(wanted)] for index in range(count)]
+    pipe.classes.tell(wanted)  # which the training has said already
     pipe.set_progress_bar_config(disable=True)
     images: list[Image.Image] = pipe(
         labels,

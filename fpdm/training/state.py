@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import attrs
 import numpy as np
 import torch
 from accelerate.utils import gather_object
@@ -28,8 +29,10 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from fpdm.errors import InvalidValueError
-from fpdm.training.checkpoints import read_json
+from fpdm.errors import InvalidValueError, UnknownNameError
+from fpdm.plugins import host
+from fpdm.training.checkpoints import INNER, read_json
+from fpdm.training.longer import said_of_steps
 from fpdm.training.loop import Training
 from fpdm.training.reading import flatten, structure_config, unstructure_config
 
@@ -77,7 +80,7 @@ class Captured:
             folder: of the checkpoint, which is empty.
         """
         self.pipeline.save_pretrained(folder, max_shard_size="1TB")
-        inner = folder / "training"
+        inner = folder / INNER
         inner.mkdir()
         for name, tensors in (
             (MODEL, self.model),
@@ -89,21 +92,26 @@ class Captured:
         (inner / STATE).write_text(text + "\n", encoding="utf-8")
 
 
-def restore(training: Training, folder: Path) -> None:
+def restore(training: Training, folder: Path) -> tuple[str, ...]:
     """Put a training into the state that a checkpoint holds; all processes have to call it.
 
     Args:
         training: at its beginning.
         folder: of the checkpoint.
 
+    Returns:
+        What is otherwise from now on, in sentences.
+
     Raises:
         InvalidValueError: the checkpoint is of another configuration or other data, or damaged.
     """
-    inner = folder / "training"
+    inner = folder / INNER
     state = read_json(inner / STATE)
+    notes = keep_options(training, state.get("config", {}))
     refuse_another(training, state, folder)
     try:
         _restore(training, state, inner)
+        return (*notes, *said_of_steps(state["config"], training.config, done=training.step))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise InvalidValueError(f"{folder} cannot be restored: {reason}") from error
@@ -123,7 +131,9 @@ def _restore(training: Training, state: Mapping[str, Any], inner: Path) -> None:
         kept.copy_(_like(average[name], kept))
     training.ema.optimization_step = int(state["ema_step"])
     training.schedule.load_state_dict(dict(state["schedule"]))
-    for group, rate in zip(optimizer.param_groups, training.schedule.get_last_lr(), strict=True):
+    rates = _rates(training)  # of this configuration, which may be longer
+    training.schedule._last_lr = rates
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
     if training.accelerator.scaler is not None and state["scaler"]:
         training.accelerator.scaler.load_state_dict(state["scaler"])
@@ -131,13 +141,44 @@ def _restore(training: Training, state: Mapping[str, Any], inner: Path) -> None:
     training.step = int(state["step"])
 
 
+def _rates(training: Training) -> list[Any]:
+    schedule = training.schedule
+    curves = zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)
+    return [base * curve(schedule.last_epoch) for base, curve in curves]
+
+
 FREE = (
-    *("checkpoints", "guards", "tracking"),
+    *("steps", "optimizer.decay_steps", "checkpoints", "guards", "tracking"),
     *("data.root", "data.verify", "data.strict", "data.cache_bytes"),
     *("engine.workers", "engine.compile", "engine.sharding"),
     *("engine.gradient_accumulation", "engine.gradient_checkpointing"),
 )
-"""What may change from one part of a run to the next: it does not decide what is learned."""
+"""What may change from one part of a run to the next: how long it is, and how the work is done."""
+
+
+def keep_options(training: Training, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give a training the options of its data that a run keeps from its beginning on.
+
+    Args:
+        training: at its beginning.
+        config: of the run that it goes on with.
+
+    Returns:
+        What is kept, in sentences.
+    """
+    then, now = _with_defaults(config).get("data"), training.config.data
+    if training.given is not None or not isinstance(then, Mapping):
+        return ()
+    if then.get("kind") != now["kind"]:
+        return ()
+    names = _kept_options(now["kind"])
+    kept = {name: then[name] for name in names if then.get(name) != now[name]}
+    if kept:
+        training.begin(attrs.evolve(training.config, data={**now, **kept}))
+    return tuple(
+        f"data.{name} stays {json.dumps(value)}, with which the run was begun."
+        for name, value in kept.items()
+    )
 
 
 def refuse_another(
@@ -156,17 +197,21 @@ def refuse_another(
     """
     now = flatten(unstructure_config(training.config))
     then = flatten(_with_defaults(state.get("config", {})))
-    free = [*FREE, *(["steps"] if training.config.optimizer.final_learning_rate == 1 else [])]
     differing = [
         f"{key} ({_said(then, key)} there, {_said(now, key)} here)"
         for key in sorted({*now, *then})
         if then.get(key) != now.get(key)
-        and not any(f"{key}.".startswith(f"{part}.") for part in free)
+        and not any(f"{key}.".startswith(f"{part}.") for part in FREE)
     ]
     if differing:
         raise InvalidValueError(
             f"{folder} is of another configuration: {', '.join(differing)}. Go on with the same, "
-            f"or begin anew in another folder."
+            f"or begin anew in another folder; what may change is {', '.join(FREE)}."
+        )
+    if training.config.steps < (done := int(state.get("step", 0))):
+        raise InvalidValueError(
+            f"{folder}: {done} steps are done, and steps={training.config.steps}: must be at least "
+            f"as many."
         )
     if data and state.get("data") != (found := _describe_data(training)):
         raise InvalidValueError(
@@ -174,12 +219,20 @@ def refuse_another(
         )
 
 
-def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
-    """A saved configuration, with the defaults of options that there were not yet."""
+def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A saved configuration, with the values of options that there were not yet."""
     try:
-        return unstructure_config(structure_config(config))
+        data = config["data"]
+        kept = _kept_options(data["kind"])
+        return unstructure_config(structure_config({**config, "data": {**kept, **data}}))
+    except (UnknownNameError, KeyError, TypeError):
+        return dict(config)
     except InvalidValueError:  # of a component that is not installed, or damaged
-        return config
+        return dict(config)
+
+
+def _kept_options(kind: str) -> Mapping[str, Any]:
+    return getattr(host().get("dataset", kind), "kept_options", {})
 
 
 def _said(flat: Mapping[str, Any], key: str) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +36,26 @@ class Log:
         kept = [line for line in read_log(path) if line["step"] <= since]
         with storage.written_file(path) as beside:
             beside.write_text("".join(map(_line, kept)), encoding="utf-8")
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        self._file = path.open("ab", buffering=0)
 
     def write(self, figures: dict[str, Any]) -> None:
-        """Append a line.
+        """Append a line, or nothing.
 
         Args:
             figures: by name, with a whole number `step`; inf and NaN are written as texts.
+
+        Raises:
+            StorageError: it cannot be written.
         """
-        self._file.write(_line(figures))
-        self._file.flush()
+        line, end = _line(figures).encode(), self._file.seek(0, os.SEEK_END)
+        with storage.naming(self._path):
+            try:
+                while line:
+                    line = line[self._file.write(line) :]
+            except OSError:
+                self._file.truncate(end)
+                raise
 
     def close(self) -> None:
         """Close the file."""
@@ -106,6 +119,20 @@ def start_trackers(accelerator: Accelerator, config: TrainConfig, folder: Path) 
     except Exception as error:  # of many libraries
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InvalidValueError(f"tracking.trackers={wanted}: does not start: {reason}") from error
+
+
+@contextmanager
+def tracked(folder: Path) -> Iterator[None]:
+    """A context in which trackers write.
+
+    Args:
+        folder: where they may write, which is named where they cannot.
+
+    Raises:
+        StorageError: they cannot.
+    """
+    with storage.naming(folder, beside=folder):
+        yield
 
 
 def log_picture(accelerator: Accelerator, picture: Image.Image, step: int) -> None:

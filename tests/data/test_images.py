@@ -259,7 +259,7 @@ UNREADABLE = {
     "empty": lambda _: b"",
     "text": lambda _: b"this is no image",
     "bomb": lambda _: bomb(60_000, 60_000),
-    "bitmap": lambda tmp_path: whole_file("bmp", tmp_path),
+    "of an unread kind": lambda tmp_path: whole_file("tga", tmp_path),
     **{
         f"{suffix} cut at {share:.0%}": lambda tmp_path, suffix=suffix, share=share: (
             lambda content: content[: int(share * len(content))]

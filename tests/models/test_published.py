@@ -16,6 +16,7 @@ from fpdm.models import PRESETS, load_published
 from tests import reference
 from tests.commands import run
 from tests.models import published
+from tests.runtime.full import full_beyond, tree
 from tests.sampling.pipelines import tiny_vae
 
 KINDS = ("dit", "fpdm")
@@ -375,3 +376,35 @@ def test_a_wrong_option_of_convert_is_one_sentence(options, message, tmp_path, c
     assert message in " ".join(error.split())
     assert len(error.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_only_a_pipeline_of_ours_is_overwritten(tmp_path, capsys):
+    source, target = save(published.state("dit"), tmp_path), tmp_path / "out"
+    for name in ("model/mine.bin", "vae/mine", "model_index.json", "training.json"):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text("{}")
+    before = tree(target)
+    code, _, error = run(capsys, "convert", source, target, "--overwrite")
+    assert code == 2
+    assert "holds model, model_index.json, vae, and no pipeline of this library" in error
+    assert tree(target) == before
+
+
+def test_a_training_with_checkpoints_is_not_converted_over(tmp_path, capsys):
+    source, target = save(published.state("dit"), tmp_path), tmp_path / "out"
+    (target / "checkpoints" / "0000001" / "training").mkdir(parents=True)
+    code, _, error = run(capsys, "convert", source, target, "--overwrite")
+    assert code == 2
+    assert "holds a training with its checkpoints" in error
+
+
+@pytest.mark.parametrize("limit", [10, 1_000])
+def test_a_full_disk_leaves_the_pipeline_before(limit, tmp_path, capsys):
+    source, target = save(published.state("dit"), tmp_path), tmp_path / "out"
+    assert run(capsys, "convert", source, target)[0] == 0
+    before = tree(target)
+    with full_beyond(limit):
+        code, _, error = run(capsys, "convert", source, target, "--overwrite")
+    assert code == 2
+    assert f"{target} cannot be written: File too large" in error
+    assert tree(target) == before
