@@ -39,7 +39,7 @@ class FixedPointSolver(ABC):
     that can do so makes this an option; its `solve` then takes the `carry` of the solution before,
     and leaves it as it is, unless it has a method `hand_over()` and this was called: a run does so,
     which goes on from a carry once. Where gradients are recorded it keeps the graph, as the value
-    does. What a sample carries is what it would carry alone.
+    does, and has a `detach()`, as a tensor has. What a sample carries is what it would carry alone.
     """
 
     @abstractmethod

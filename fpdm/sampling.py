@@ -131,7 +131,8 @@ def sample(
 
     All state of the run is in this generator, which works on a copy of the scheduler: two runs
     cannot see each other's. Iterate it under `torch.no_grad()` unless you want to differentiate.
-    What is sent into it, a tensor like `sample`, takes the place of the images of the last step.
+    What is sent into it, a tensor like `sample`, takes the place of the images of the last step; if
+    it is detached, a new graph begins with it.
 
     Args:
         model: any [`Network`][fpdm.Network].
@@ -257,7 +258,10 @@ def _steps(
             sample=x,
             solution=solution,
         )
-        x = x if replacement is None else replacement
+        if replacement is not None:
+            x = replacement
+            if torch.is_grad_enabled() and not x.requires_grad:
+                history = tuple(_without_graph(past) for past in history)
 
 
 def _hand_over(history: tuple[Visited, ...]) -> None:
@@ -265,6 +269,18 @@ def _hand_over(history: tuple[Visited, ...]) -> None:
     carry = history[-1].solution.carry if history else None
     if hand_over := getattr(carry, "hand_over", None):
         hand_over()
+
+
+def _without_graph(visited: Visited) -> Visited:
+    """A past timestep that a later one does not differentiate."""
+    solution = visited.solution
+    detach = getattr(solution.carry, "detach", None)
+    solution = evolve(
+        solution,
+        value=solution.value.detach(),
+        carry=detach() if detach is not None else solution.carry,
+    )
+    return evolve(visited, features=visited.features.detach(), solution=solution)
 
 
 def _without_carry(visited: Visited) -> Visited:

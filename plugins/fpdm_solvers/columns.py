@@ -64,6 +64,11 @@ class Columns(Differences):
         """The same tensors, which nobody writes to."""
         return Columns(self.size, self.gram, pairs=list(self.pairs), slot=self.slot)
 
+    def detach(self) -> Columns:
+        """The same without a graph."""
+        pairs = [each.detach() for each in self.pairs]
+        return Columns(self.size, self.gram.detach(), pairs=pairs, slot=self.slot)
+
     def ring(self) -> Ring:
         """The same in a ring."""
         pairs = torch.stack(self.pairs, dim=1)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 import torch
-from attrs import define
+from attrs import define, evolve
 from torch import Tensor
 
 from fpdm import batch
@@ -77,6 +77,11 @@ class Secants:
     def hand_over(self) -> None:
         """Promise that this is gone on from once: whoever does so may overwrite it."""
         self.owned = True
+
+    def detach(self) -> Secants:
+        """The same without its graph."""
+        past = self.past.detach() if isinstance(self.past, Columns) else self.past
+        return evolve(self, past=past)
 
     def record(self) -> None:
         """From now on overwrite nothing."""

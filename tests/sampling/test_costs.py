@@ -196,10 +196,13 @@ def test_a_condition_of_another_size_is_refused():
         model(torch.randn(2, 1, 4, 4), timestep=5)
 
 
-def test_a_run_with_gradients_has_a_graph_for_each_timestep():
+@pytest.mark.parametrize("init", ["features", "reuse", "extrapolate"])
+def test_a_run_with_gradients_has_a_graph_for_each_timestep(init):
     model, scheduler = tiny(), Diffusion().scheduler()
     scheduler.set_timesteps(3)
-    run = fpdm.sample(model, scheduler, torch.randn(2, 1, 4, 4), torch.tensor([0, 1]), budget=12)
+    run = fpdm.sample(
+        model, scheduler, torch.randn(2, 1, 4, 4), torch.tensor([0, 1]), budget=12, init=init
+    )
     step = next(run)
     for _ in range(2):
         step.sample.square().mean().backward()
