@@ -6,7 +6,11 @@ FIGURES := allocations architecture budget residuals samples smoothing warm_star
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test lint types docs browse check figures model clean
+LIGHT := tests/test_boundaries.py tests/cli/test_cli.py tests/cli/test_start.py \
+	tests/data/test_data.py tests/models/test_checkpoint.py tests/sampling/test_pipeline.py \
+	tests/sampling/test_saving.py tests/solving/test_references.py tests/training/test_config.py
+
+.PHONY: help demo test lint types docs lowest newest sdist browse check figures model clean
 
 help:
 	@echo "make demo    draw digits under three budgets: a table, and demo.png"
@@ -15,6 +19,9 @@ help:
 	@echo "make types   check types"
 	@echo "make docs    build the site into site/"
 	@echo "make check   all of the last four"
+	@echo "make lowest  some of the tests, with the lowest versions that pyproject.toml allows"
+	@echo "make newest  the same, with the newest that there are"
+	@echo "make sdist   build the source distribution, and run some of its own tests in it"
 	@echo "make browse  open every page of the site in headless Chromium"
 	@echo "make figures draw the figures of the site again"
 	@echo "make model   train the digits of the package again, into runs/digits (about 12 minutes)"
@@ -35,6 +42,18 @@ types: .venv/developer
 docs: .venv/developer
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+# Both share the PyTorch of .venv, of which there is one, and put other versions of the rest before it.
+lowest newest: %: .venv-%/ready
+	OMP_NUM_THREADS=1 .venv-$*/bin/python -m pytest --numprocesses $(WORKERS) -p no:cacheprovider $(LIGHT)
+
+sdist: .venv/developer
+	rm -rf build/sdist
+	$(BIN)/python -c "from setuptools import build_meta; build_meta.build_sdist('build/sdist')"
+	cd build/sdist && tar -xzf fpdm-*.tar.gz && rm fpdm-*.tar.gz && mv fpdm-* unpacked
+	cd build/sdist/unpacked && PYTHONPATH="$$PWD:$$PWD/plugins" OMP_NUM_THREADS=1 \
+	  $(CURDIR)/$(BIN)/python -m pytest -p no:cacheprovider tests/docs/test_paths.py \
+	  tests/sampling/test_saving.py tests/models/test_checkpoint.py tests/plugins/test_example.py
+
 browse: .venv/browser docs
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) tests/docs/browse.py
 
@@ -47,7 +66,7 @@ model: .venv/user
 	$(BIN)/fpdm train digits --out runs/digits
 
 clean:
-	rm -rf .venv site build *.egg-info
+	rm -rf .venv .venv-lowest .venv-newest site build *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -60,6 +79,23 @@ clean:
 .venv/developer: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing fpdm and what its developers need into .venv ..."
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv-lowest/wanted.txt: pyproject.toml tests/bounds.py | .venv/developer
+	@mkdir -p .venv-lowest
+	$(BIN)/python tests/bounds.py lowest > $@
+
+.venv-newest/wanted.txt: pyproject.toml constraints.txt tests/bounds.py | .venv/developer
+	@mkdir -p .venv-newest
+	$(BIN)/python tests/bounds.py newest > $@
+
+.venv-%/ready: .venv-%/wanted.txt
+	@echo "Installing the $* versions into .venv-$* ..."
+	$(BIN)/python -m venv .venv-$*
+	$(BIN)/python tests/bounds.py here > "$$(.venv-$*/bin/python tests/bounds.py here)/beside.pth"
+	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --upgrade \
+	  --upgrade-strategy $(if $(filter newest,$*),eager,only-if-needed) \
+	  --constraint .venv-$*/wanted.txt --editable '.[eval,plot]' pytest pytest-xdist hypothesis
 	@touch $@
 
 .venv/browser: .venv/developer

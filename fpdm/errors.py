@@ -66,6 +66,10 @@ class PluginWarning(UserWarning):
     """A plugin could not be loaded, or part of it was refused; everything else goes on."""
 
 
+class SamplingWarning(UserWarning):
+    """Images of a run are not finite; the message says which, and the others are whole."""
+
+
 class TrainingWarning(UserWarning):
     """Something has gone wrong in a training, which goes on."""
 

@@ -6,15 +6,14 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from inspect import Signature
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import torch
 from diffusers.image_processor import VaeImageProcessor
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.modeling_utils import ModelMixin
-from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from numpy.typing import NDArray
 from PIL import Image
@@ -25,15 +24,24 @@ from fpdm.checks import check_choice, check_whole
 from fpdm.compiling import Compiled, Usual
 from fpdm.diffusion import samplers, schedulers
 from fpdm.diffusion.callback import TENSORS, StepCallback, step_callback
+from fpdm.diffusion.decoding import to_images, warn_of_broken
 from fpdm.diffusion.interrupts import Interrupts
 from fpdm.diffusion.labels import Classes
-from fpdm.diffusion.noise import check_generators, start
+from fpdm.diffusion.late import late_autoencoders, loaded
+from fpdm.diffusion.loader import LOADER
+from fpdm.diffusion.noise import check_generators, seeds_of, start
 from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
 from fpdm.models import SavedNetwork, parts
 from fpdm.plugins import Spec
 from fpdm.runtime.storage import written_parts
 from fpdm.sampling import Step, StepRecord, sample
+
+with late_autoencoders():
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
 
 sys.modules.setdefault("fpdm.schedulers", schedulers)  # as older folders call them
 
@@ -46,16 +54,6 @@ STEPS = 50
 ITERATIONS = 2
 """Iterations per timestep where a budget is given without a number of timesteps."""
 
-LOADER = '''"""Loads this folder with fpdm: `pip install fpdm`, then
-
-DiffusionPipeline.from_pretrained(folder, custom_pipeline="pipeline", trust_remote_code=True)
-"""
-
-from fpdm import FPDMPipeline
-
-__all__ = ["FPDMPipeline"]
-'''
-
 
 @dataclass
 class FPDMOutput(BaseOutput):
@@ -66,10 +64,12 @@ class FPDMOutput(BaseOutput):
             (B, C, H, W) in [0, 1], or the latents.
         steps: what each timestep cost and how its solve ended. [`fpdm.sample`][fpdm.sample] also
             gives the images and solutions in between.
+        broken: indices of images that are not finite: black, or NaN in an array or a tensor.
     """
 
     images: list[Image.Image] | NDArray[np.float32] | Tensor
     steps: list[StepRecord]
+    broken: tuple[int, ...] = ()
 
 
 class FPDMPipeline(DiffusionPipeline):
@@ -156,9 +156,15 @@ class FPDMPipeline(DiffusionPipeline):
     @classmethod
     def _get_signature_types(cls) -> dict[str, tuple[Any, ...]]:
         """What each part may be, for diffusers, which compares classes exactly."""
-        found = super()._get_signature_types()
-        networks = tuple(each.cls for each in plugins.host().components("network"))
-        return cast("dict[str, tuple[Any, ...]]", found | {"model": networks})
+        anything = (Signature.empty,)
+        vae = loaded()
+        return {
+            "model": tuple(each.cls for each in plugins.host().components("network")),
+            "scheduler": anything,
+            "vae": (vae, type(None)) if vae else anything,
+            "id2label": anything,
+            "prediction_type": anything,
+        }
 
     @property
     def labels(self) -> dict[str, int]:
@@ -276,6 +282,9 @@ class FPDMPipeline(DiffusionPipeline):
             BudgetError: the budget cannot be spent on the timesteps.
             InvalidValueError: a label or another argument is not allowed.
             UnknownNameError: a component, a scheduler or a class is not known by that name.
+
+        Warns:
+            SamplingWarning: images are not finite; it names them, and the others are whole.
         """
         check_choice("output_type", output_type, choices=OUTPUT_TYPES)
         self._check_output(output_type)
@@ -305,9 +314,12 @@ class FPDMPipeline(DiffusionPipeline):
             advance=compiled,
         )
         drawn, steps = self._follow(run, len(scheduler.timesteps), callback, compiled)
-        images = self._decode(drawn, output_type)
+        made = to_images(
+            drawn, vae=self.vae, processor=self.image_processor, output_type=output_type
+        )
         self.maybe_free_model_hooks()
-        return FPDMOutput(images=images, steps=steps) if return_dict else (images, steps)
+        warn_of_broken(made.broken, seeds=seeds_of(generator, made.broken))
+        return FPDMOutput(made.images, steps, made.broken) if return_dict else (made.images, steps)
 
     def _check_output(self, output_type: str) -> None:
         channels = self.model.config["in_channels"]
@@ -383,13 +395,3 @@ class FPDMPipeline(DiffusionPipeline):
                     bar.set_postfix_str(news)
                 bar.update()
         return cast("Tensor", replacement), records
-
-    def _decode(self, latents: Tensor, output_type: str) -> Any:
-        if output_type == "latent":
-            return latents
-        if self.vae is None:
-            return self.image_processor.postprocess(latents.float(), output_type)
-        config = self.vae.config
-        latents = latents / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
-        images = self.vae.decode(latents.to(self.vae.dtype)).sample
-        return self.image_processor.postprocess(images.float(), output_type)

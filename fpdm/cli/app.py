@@ -54,6 +54,7 @@ app.meta.suppress_keyboard_interrupt = False
 def launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     debug: Annotated[bool, Parameter(negative=(), group=EVERYWHERE)] = False,
+    quiet: Annotated[bool, Parameter(negative=(), group=EVERYWHERE)] = False,
 ) -> None:
     """Run a command.
 
@@ -61,8 +62,10 @@ def launch(
         tokens: the command line.
         debug: print the whole traceback of an error before its sentence; `FPDM_DEBUG=1` in the
             environment does the same.
+        quiet: print results, warnings and errors, and neither progress nor remarks.
     """
-    with ending(debug=debug or os.environ.get("FPDM_DEBUG", "0") not in ("", "0")):
+    debug = debug or os.environ.get("FPDM_DEBUG", "0") not in ("", "0")
+    with ending(debug=debug), console.quietly(quiet):
         app(tokens, **AS_A_FUNCTION)
 
 
@@ -82,4 +85,4 @@ def main(tokens: Iterable[str] | None = None) -> None:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
     if issubclass(category, UserWarning):
-        console.note(str(message))
+        console.warn(str(message))

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
-from fpdm import plugins
 from fpdm.errors import InvalidValueError
 
 
@@ -72,7 +71,9 @@ def component(kind: str, text: str | None) -> Any:
         if key.strip() in options:
             raise InvalidValueError(f"--{kind} {text}: gives {key.strip()} twice.")
         options[key.strip()] = read_value(written)
-    return plugins.host().create(kind, name, **options)
+    from fpdm.plugins import host
+
+    return host().create(kind, name, **options)
 
 
 def read_value(written: str) -> Any:

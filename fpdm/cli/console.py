@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal
 
 from rich.box import SIMPLE_HEAD
@@ -14,6 +16,30 @@ from rich.text import Text
 
 UNLIMITED = 10_000
 """Characters of a line that is written for a program, or into a file."""
+
+_QUIET: ContextVar[bool] = ContextVar("fpdm_quiet", default=False)
+
+
+@contextmanager
+def quietly(quiet: bool) -> Iterator[None]:
+    """Print results, warnings and errors alone in this block: no remark, and no progress.
+
+    Args:
+        quiet: whether it is so.
+
+    Yields:
+        Nothing.
+    """
+    token = _QUIET.set(quiet)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
+def is_quiet() -> bool:
+    """Whether remarks and progress are left out."""
+    return _QUIET.get()
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -54,10 +80,20 @@ def say(message: str) -> None:
 
 
 def note(message: str) -> None:
-    """Print a remark that is no part of the result.
+    """Print a remark that is no part of the result, and can be done without.
 
     Args:
         message: the remark.
+    """
+    if not is_quiet():
+        warn(message)
+
+
+def warn(message: str) -> None:
+    """Print what is not as it should be, while the program goes on.
+
+    Args:
+        message: one sentence or two.
     """
     _console(stderr=True).print(
         f"[yellow]fpdm:[/] {escape(message)}", highlight=False, soft_wrap=True

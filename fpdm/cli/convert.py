@@ -10,8 +10,7 @@ from cyclopts import Parameter
 
 from fpdm.cli import console
 from fpdm.cli.components import Whole
-from fpdm.cli.files import check_new_folder
-from fpdm.diffusion.autoencoder import load_vae
+from fpdm.cli.files import Place, check_new_folder
 from fpdm.errors import InvalidValueError
 
 EXAMPLES = (
@@ -21,8 +20,8 @@ EXAMPLES = (
 
 
 def convert(
-    source: Path,
-    target: Path,
+    source: Place,
+    target: Place,
     /,
     *,
     weights: str | None = None,
@@ -31,7 +30,7 @@ def convert(
     condition_pre_post_on_timestep: bool = True,
     prediction: str = "epsilon",
     vae: str | None = None,
-    id2label: Path | None = None,
+    id2label: Place | None = None,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Read a published DiT or FPDM checkpoint, and save it as a pipeline of this library.
@@ -54,7 +53,7 @@ def convert(
         id2label: a JSON file with the name of each class by its number.
         overwrite: whether `target` may already hold something.
     """
-    from fpdm.diffusion import Diffusion
+    from fpdm.diffusion import Diffusion, load_vae
     from fpdm.models import load_published
     from fpdm.pipeline import PIXEL_CHANNELS, FPDMPipeline
     from fpdm.runtime.locks import in_use

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from fpdm.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def check_device(text: str) -> torch.device:
@@ -19,6 +22,8 @@ def check_device(text: str) -> torch.device:
     Raises:
         InvalidValueError: there is no such device, or not here.
     """
+    import torch
+
     try:
         device = torch.device(text)
         torch.zeros(1, device=device).item()
@@ -31,6 +36,8 @@ def check_device(text: str) -> torch.device:
 
 def devices() -> list[str]:
     """Return the names of the devices that this machine has."""
+    import torch
+
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     count = torch.accelerator.device_count() if accelerator else 0
     return ["cpu", *(f"{accelerator}:{i}" for i in range(count))]

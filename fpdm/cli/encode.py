@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from fpdm.cli import console
+from fpdm.cli import console, progress
 from fpdm.cli.components import Whole
-from fpdm.diffusion.autoencoder import load_vae
+from fpdm.cli.files import Place, check_source
 
 if TYPE_CHECKING:
     from fpdm.data import EncodedShard, Latents
@@ -25,8 +24,8 @@ EXAMPLES = (
 
 
 def encode(
-    source: Path,
-    target: Path,
+    source: Place,
+    target: Place,
     /,
     *,
     vae: str,
@@ -62,8 +61,11 @@ def encode(
         workers: processes that read images ahead; if not given, as many as there are cores, and
             four at most.
     """
+    check_source(source)
+
     from fpdm.data import Latents
     from fpdm.data import encode as encode_folder
+    from fpdm.diffusion import load_vae
     from fpdm.runtime.processes import processes
 
     here = processes()
@@ -98,10 +100,8 @@ def _share_of_cores(processes: int) -> int:
 
 def _follow(shards: Iterator[EncodedShard], name: str, *, shown: bool) -> int:
     """Make the shards under a progress bar, and count them."""
-    from tqdm import tqdm
-
     made = 0
-    with tqdm(desc=name, unit="image", disable=not shown, delay=0.1) as bar:
+    with progress.bar(desc=name, unit="image", disable=not shown, delay=0.1) as bar:
         for shard in shards:
             made += 1
             bar.total = shard.total
@@ -128,7 +128,7 @@ def _summary(latents: Latents) -> list[tuple[str, str]]:
 def _note_unreadable(latents: Latents) -> None:
     if unreadable := latents.index.unreadable:
         more = f" and {len(unreadable) - SHOWN} more" if len(unreadable) > SHOWN else ""
-        console.note(
+        console.warn(
             f"{len(unreadable)} of the images could not be read, and are left out: "
             f"{', '.join(unreadable[:SHOWN])}{more}."
         )

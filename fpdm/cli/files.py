@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter, Token
 
 from fpdm.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from PIL import Image
+
+
+def _place(_: Any, tokens: Sequence[Token]) -> Path:
+    text = tokens[0].value
+    if not text or "\0" in text:
+        name = tokens[0].keyword or "A path"
+        raise InvalidValueError(f"{name}: {text!r} names no file and no folder.")
+    return Path(text)
+
+
+Place = Annotated[Path, Parameter(converter=_place)]
+"""A path that names something, which nothing at all does not."""
 
 
 def check_picture(out: Path) -> None:
@@ -42,6 +57,20 @@ def write_picture(picture: Image.Image, out: Path) -> None:
 
     with written_file(out) as beside:
         picture.save(beside, format="PNG")
+
+
+def check_source(source: Path) -> None:
+    """Check that there is a folder to read from.
+
+    Args:
+        source: the folder.
+
+    Raises:
+        InvalidValueError: there is none.
+    """
+    if not source.is_dir():
+        found = "is a file, not a folder" if source.is_file() else "there is no such folder"
+        raise InvalidValueError(f"{source}: {found}.")
 
 
 def check_new_folder(option: str, folder: Path, *, overwrite: bool) -> None:

@@ -37,13 +37,16 @@ class Folder:
     npz: bool
 
 
-def fill(folder: Folder, pipe: Any, **options: Any) -> None:
+def fill(folder: Folder, pipe: Any, **options: Any) -> bool:
     """Fill the folder together with the other processes; process 0 shows how far it is.
 
     Args:
         folder: what to fill.
         pipe: what draws.
         options: of [`draw`][fpdm.drawing.draw].
+
+    Returns:
+        Whether all images are there now.
     """
     from fpdm.runtime.locks import in_use_together
     from fpdm.runtime.processes import processes
@@ -51,11 +54,12 @@ def fill(folder: Folder, pipe: Any, **options: Any) -> None:
     here = processes()
     pipe.set_progress_bar_config(disable=True)  # it counts timesteps
     with in_use_together(folder.path, here):
-        _fill(folder, pipe, here, options)
+        whole = _fill(folder, pipe, here, options)
     here.destroy_process_group()
+    return whole
 
 
-def _fill(folder: Folder, pipe: Any, here: PartialState, options: dict[str, Any]) -> None:
+def _fill(folder: Folder, pipe: Any, here: PartialState, options: dict[str, Any]) -> bool:
     from fpdm.drawing import draw
 
     rank, world = here.process_index, here.num_processes
@@ -80,6 +84,7 @@ def _fill(folder: Folder, pipe: Any, here: PartialState, options: dict[str, Any]
     if here.is_main_process:
         note_compiling(pipe)
         _finish(folder, told, time.perf_counter() - began)
+    return not any(chunk.broken for chunk in told)
 
 
 def note_compiling(pipe: Any) -> None:
@@ -108,13 +113,13 @@ def _first_alone(here: PartialState) -> Iterator[None]:
 
 def _shown(chunks: Iterator[Drawn], folder: Folder, *, rank: int, world: int) -> Iterator[Drawn]:
     """Pass chunks on, under a progress bar for the share of process 0."""
-    from tqdm import tqdm
-
+    from fpdm.cli import progress
     from fpdm.drawing import deal
 
     share = deal(folder.num, batch_size=folder.batch_size, rank=rank, world=world)
     name = folder.path.name if world == 1 else f"{folder.path.name}, process 1 of {world}"
-    with tqdm(total=sum(map(len, share)), desc=name, unit="image", disable=rank > 0) as bar:
+    total = sum(map(len, share))
+    with progress.bar(total=total, desc=name, unit="image", disable=rank > 0) as bar:
         for chunk in chunks:
             bar.update(len(chunk.numbers))
             yield chunk
@@ -136,15 +141,24 @@ def _finish(folder: Folder, told: Sequence[Drawn], seconds: float) -> None:
 
     clear_temporary(folder.path)
     console.table("Drawing", COLUMNS, [_summary(told, seconds)])
-    console.say(f"{folder.path} holds {folder.num} images.")
-    if folder.npz:
+    broken = sum(len(chunk.broken) for chunk in told)
+    if broken:
+        console.say(
+            f"{folder.path} holds {folder.num - broken} of {folder.num} images: the others are not "
+            f"finite, and not written. The same command draws them again."
+        )
+    else:
+        console.say(f"{folder.path} holds {folder.num} images.")
+    if folder.npz and broken:
+        console.say("Wrote no archive, which would not be whole.")
+    elif folder.npz:
         console.say(f"Wrote them to {archive(folder.path, folder.num)}, as arr_0.")
 
 
 def _summary(told: Sequence[Drawn], seconds: float) -> tuple[str, ...]:
     """The cells of a run: images drawn, images there before, block passes, images per second."""
     drawn = sum(chunk.drawn for chunk in told)
-    there = sum(len(chunk.numbers) for chunk in told) - drawn
+    there = sum(len(chunk.numbers) - len(chunk.broken) for chunk in told) - drawn
     passes = {chunk.passes for chunk in told if chunk.passes is not None}
     return (
         str(drawn),

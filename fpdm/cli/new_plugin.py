@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from fpdm.cli import console
 from fpdm.cli.components import KindName
-from fpdm.plugins.scaffold import PluginPackage, write_plugin
+from fpdm.cli.files import Place
 
 EXAMPLES = (
     "fpdm new-plugin heavy-ball",
@@ -23,7 +23,7 @@ def new_plugin(
     /,
     *,
     kind: Annotated[list[KindName] | None, Parameter(negative=())] = None,
-    out: Path | None = None,
+    out: Place | None = None,
 ) -> None:
     """Write a package with a plugin: working code, its tests, and all that is needed to install it.
 
@@ -34,8 +34,11 @@ def new_plugin(
         kind: what the package has a component of, once for each; a solver if not given.
         out: the folder to write, which must be empty or not there; `fpdm-NAME` if not given.
     """
+    from fpdm.plugins.scaffold import PluginPackage, check_name, write_plugin
+
+    check_name(name)
     package = PluginPackage(name, tuple(kind or ("solver",)))
-    folder = out or Path(package.distribution)
+    folder = Path(package.distribution) if out is None else out
     write_plugin(package, folder)
     console.say(f"Wrote the package {package.distribution} to {folder}. Next:")
     for command in (

@@ -6,20 +6,16 @@ import json
 import sys
 import warnings
 from contextlib import redirect_stdout
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from fpdm.cli import listing
 from fpdm.cli.components import KindName
-from fpdm.cli.documentation import print_documentation
 from fpdm.cli.examples import epilogue
-from fpdm.cli.options import options, plain
 from fpdm.errors import PluginWarning, UnknownNameError, suggest
-from fpdm.plugins import host
-from fpdm.plugins.components import Component
-from fpdm.plugins.failures import Failure
-from fpdm.plugins.registry import PluginHost
+
+if TYPE_CHECKING:
+    from fpdm.plugins import Component, Failure, PluginHost
 
 EXAMPLES = (
     "fpdm plugins",
@@ -48,6 +44,8 @@ def plugins(*, json_: Annotated[bool, Parameter(name=["--json"], negative=())] =
             tree = _tree(_load())
         print(json.dumps(tree, indent=2))
         return
+    from fpdm.cli import listing
+
     loaded = _load()
     listing.print_components(loaded.components())
     if loaded.failures:
@@ -64,6 +62,8 @@ def show(name: str, /, *, kind: KindName | None = None) -> None:
         name: of the component, as `fpdm plugins` lists it.
         kind: which, where several kinds have a component of this name; all of them if not given.
     """
+    from fpdm.cli.documentation import print_documentation
+
     loaded = _load()
     found = [each for each in loaded.components(kind) if each.name == name]
     if not found:
@@ -73,6 +73,13 @@ def show(name: str, /, *, kind: KindName | None = None) -> None:
         )
     for each in found:
         print_documentation(each)
+
+
+def host() -> PluginHost:
+    """The installed plugins, and with them PyTorch, without which help is printed."""
+    from fpdm import plugins
+
+    return plugins.host()
 
 
 def _load() -> PluginHost:
@@ -98,6 +105,8 @@ def _tree(loaded: PluginHost) -> dict[str, Any]:
 
 
 def _component(found: Component) -> dict[str, Any]:
+    from fpdm.cli.options import options, plain
+
     return {
         "kind": found.kind,
         "name": found.name,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import time
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import torch
 from cyclopts import Parameter
 
-from fpdm.checks import check_whole
-from fpdm.cli import console, many
+from fpdm.checks import check_real, check_whole
+from fpdm.cli import console, many, picture, progress
 from fpdm.cli.components import Whole, component
 from fpdm.cli.devices import check_device
-from fpdm.cli.files import check_picture, load_pipeline, write_picture
+from fpdm.cli.files import Place, check_picture, load_pipeline
 from fpdm.errors import InvalidValueError
 
 BATCH_SIZE = 64
@@ -32,7 +31,7 @@ EXAMPLES = (
 
 def sample(
     *,
-    model: Path | None = None,
+    model: Place | None = None,
     classes: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     num: Annotated[Whole | None, Parameter(name=["--num", "-n"])] = None,
     budget: Whole = 60,
@@ -47,7 +46,7 @@ def sample(
     guidance_channels: Whole | None = None,
     guidance_interval: Annotated[tuple[float, float], Parameter(negative=())] = (0.0, 1.0),
     seed: Whole = 0,
-    out: Path = Path("samples.png"),
+    out: Place = Path("samples.png"),
     batch_size: Whole | None = None,
     npz: Annotated[bool, Parameter(negative=())] = False,
     device: str | None = None,
@@ -57,14 +56,15 @@ def sample(
 
     A folder is filled with `000000.png` and so on, by as many processes as a launcher starts. The
     same command goes on where one was interrupted, and each image depends on the seed and its
-    number alone.
+    number alone. Images that are not finite are named and not written, and the exit code is 1.
 
     Args:
         model: a folder that `fpdm train` or `fpdm convert` wrote; the digits of the package if not
             given.
         classes: what to draw, in turn, by name or else by number; every class of the model if not
-            given. `'#10'` is the number 10 where another class has the name 10; a name with blanks,
-            commas or quotes stands between quotes of the shell.
+            given, and of more than 16 in one picture without `--num`, 16 that are evenly spread.
+            `'#10'` is the number 10 where another class has the name 10; a name with blanks, commas
+            or quotes stands between quotes of the shell.
         num: how many images; one for each of `classes` if not given. Write `-n` after `torchrun`,
             which takes `--num` for a word of its own.
         budget: transformer-block passes of the run, explicit layers included.
@@ -80,7 +80,7 @@ def sample(
         guidance_interval: from where to where in the run it acts, 0 at the noise, 1 at the image.
         seed: of the noise.
         out: the picture to write, a PNG, which takes the place of one that is there; or a folder,
-            for a PNG of each image.
+            for a PNG of each image. In a picture the images of each class stand together.
         batch_size: images drawn at once into a folder; 64 if not given.
         npz: whether to write the images of a folder into an archive beside it too.
         device: where to draw, such as `cpu` or `cuda:1`; the accelerator that PyTorch finds, or
@@ -95,7 +95,9 @@ def sample(
         _check_one_picture(out, {"--batch-size": batch_size is not None, "--npz": npz})
     elif out.suffix.lower() in FILES and not out.is_dir():
         raise InvalidValueError(f"--out {out}: must end in .png, or be the name of a folder.")
-    check_whole("seed", seed, minimum=0, maximum=2**63 - 1)
+    _check_numbers(seed=seed, num=num, batch_size=batch_size, guidance_scale=guidance_scale)
+    if classes == []:
+        raise InvalidValueError("--classes: must be followed by a number or a name, or by several.")
     settings = {
         "budget": budget,
         "num_inference_steps": num_inference_steps,
@@ -109,22 +111,44 @@ def sample(
     }
     place = None if device is None else check_device(device)
     pipe = load_pipeline(model)
-    classes_of_model = range(pipe.classes.count) or [pipe.classes.null]
-    wanted = [pipe.classes.read(text) for text in classes] if classes else [*classes_of_model]
+    every = range(pipe.classes.count) or [pipe.classes.null]
+    wanted = [pipe.classes.read(text) for text in classes] if classes else [*every]
+    if classes is None and num is None and is_picture and pipe.classes.count:
+        wanted = picture.classes_to_show(pipe.classes.count)
+    if classes is None and len(wanted) < len(every):
+        console.note(
+            f"the model has {len(every)} classes: the picture shows {len(wanted)} of them, evenly "
+            f"spread. Name others with --classes, or give --num, or --out a folder."
+        )
     if odd := pipe.classes.tell(wanted):
         more = f" and {len(odd) - 3} more are like that" if len(odd) > 3 else ""
         console.note(f"{', '.join(odd[:3])}{more}: names go before numbers, and #2 is number 2.")
-    count = len(wanted) if num is None else check_whole("num", num, minimum=1)
+    count = len(wanted) if num is None else num
     pipe.to(place or processes().device)
     if compile:
         pipe.compile()
     if is_picture:
+        progress.follow_timesteps(pipe)
         labels = [wanted[i % len(wanted)] for i in range(count)]
-        _draw_picture(out, pipe, labels, seed=seed, **settings)
+        whole = picture.draw_picture(out, pipe, labels, seed=seed, **settings)
     else:
         size = BATCH_SIZE if batch_size is None else batch_size
         folder = many.Folder(out, count, batch_size=size, npz=npz)
-        many.fill(folder, pipe, classes=wanted, seed=seed, **settings)
+        whole = many.fill(folder, pipe, classes=wanted, seed=seed, **settings)
+    if not whole:
+        sys.exit(1)
+
+
+def _check_numbers(
+    *, seed: int, num: int | None, batch_size: int | None, guidance_scale: float
+) -> None:
+    """Check what needs no model, before anything is loaded that takes long."""
+    check_whole("seed", seed, minimum=0, maximum=2**63 - 1)
+    if num is not None:
+        check_whole("num", num, minimum=1)
+    if batch_size is not None:
+        check_whole("batch_size", batch_size, minimum=1)
+    check_real("guidance_scale", guidance_scale, minimum=0)
 
 
 def _check_one_picture(out: Path, of_folders: dict[str, bool]) -> None:
@@ -138,40 +162,3 @@ def _check_one_picture(out: Path, of_folders: dict[str, bool]) -> None:
             f"--out {out}: one picture is drawn by one process, and {launched} are running: give "
             f"--out a folder."
         )
-
-
-def _draw_picture(out: Path, pipe: Any, labels: list[int], *, seed: int, **settings: Any) -> None:
-    from fpdm.drawing.gallery import Row, gallery
-
-    began = time.perf_counter()
-    result = pipe(labels, generator=torch.Generator().manual_seed(seed), **settings)
-    seconds = time.perf_counter() - began
-    many.note_compiling(pipe)
-    width = 10
-    rows = [Row("", result.images[i : i + width]) for i in range(0, len(labels), width)]
-    title = f"{settings['budget']} block passes, {len(result.steps)} timesteps"
-    write_picture(gallery(rows, title=title), out)
-    console.table("Sampling", RUN_COLUMNS, [run_summary(result.steps, seconds)])
-    images = "1 image" if len(labels) == 1 else f"{len(labels)} images"
-    console.say(f"Wrote {images} to {out}.")
-
-
-RUN_COLUMNS = ("block\npasses", "timesteps", "iterations", "residual", "seconds")
-
-
-def run_summary(steps: list[Any], seconds: float) -> tuple[str, ...]:
-    """The cells of a run: block passes, timesteps, iterations, mean final residual, seconds.
-
-    Args:
-        steps: the records of the run.
-        seconds: that it took.
-    """
-    residuals = [step.residual.mean() for step in steps if step.residual is not None]
-    residual = f"{torch.stack(residuals).mean():.4f}" if residuals else "–"
-    return (
-        str(sum(step.passes for step in steps)),
-        str(len(steps)),
-        str(sum(step.iterations for step in steps)),
-        residual,
-        f"{seconds:.1f}",
-    )

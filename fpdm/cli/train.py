@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from fpdm.cli import console
+from fpdm.cli import console, progress
+from fpdm.cli.files import Place
+from fpdm.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from fpdm.training import Run
@@ -26,7 +28,7 @@ def train(
     config: str | None = None,
     /,
     *,
-    out: Path | None = None,
+    out: Place | None = None,
     set_: Annotated[list[str] | None, Parameter(name=["--set"], negative=())] = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
@@ -47,6 +49,13 @@ def train(
         print_config: print the configuration with comments, and do nothing else; without `config`,
             the default of every key.
     """
+    from fpdm.training.sources import read_source
+
+    if resume and overwrite:
+        raise InvalidValueError("--resume with --overwrite: must be one of them.")
+    if config is not None:
+        read_source(config)  # what is wrong with it is said before anything is loaded
+
     from fpdm.training import Run, Training, load_config
     from fpdm.training import print_config as written
     from fpdm.training.folder import check_folder
@@ -56,11 +65,12 @@ def train(
     if print_config and config is None:
         print(written(structure_config(override({}, set_ or ()))), end="")
         return
-    resolved = load_config(config or "digits", set_ or ())
+    resolved = load_config("digits" if config is None else config, set_ or ())
     if print_config:
         print(written(resolved), end="")
         return
-    out = out or Path("runs") / Path(config or "digits").stem
+    if out is None:
+        out = Path("runs") / Path(config or "digits").stem
     check_folder(out, resume=resume, overwrite=overwrite)
     training = Training(resolved)
     main = training.accelerator.is_main_process
@@ -73,7 +83,7 @@ def train(
         _follow(run, out.name)
     except Stopped as stop:
         if main:
-            console.note(f"{stop} Go on with: --resume")
+            console.warn(f"{stop} Go on with: --resume")
         sys.exit(stop.exit_code)
     if main:
         console.say(f"Saved to {out}. Draw with: fpdm sample --model {out}")
@@ -81,22 +91,20 @@ def train(
 
 def _follow(run: Run, name: str) -> None:
     """Run a training under a progress bar, in one of its processes."""
-    from tqdm import tqdm
-
     loss = None
-    with tqdm(
-        run,
+    with progress.bar(
+        iterable=run,
         total=run.config.steps,
         initial=run.resumed,
         desc=name,
         unit="step",
         disable=not run.main,
     ) as bar:
-        for progress in bar:
-            share = max(1 / progress.step, 0.02)  # a running mean of about 50 steps
-            if not progress.skipped:
-                loss = progress.loss if loss is None else loss + share * (progress.loss - loss)
+        for made in bar:
+            share = max(1 / made.step, 0.02)  # a running mean of about 50 steps
+            if not made.skipped:
+                loss = made.loss if loss is None else loss + share * (made.loss - loss)
             shown = {} if loss is None else {"loss": f"{loss:.4f}"}
-            if progress.residual is not None:
-                shown["residual"] = f"{progress.residual:.1e}"
+            if made.residual is not None:
+                shown["residual"] = f"{made.residual:.1e}"
             bar.set_postfix(shown, refresh=False)

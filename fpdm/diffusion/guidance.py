@@ -11,8 +11,13 @@ from torch import Tensor
 from fpdm.checks import check_real, check_whole
 from fpdm.errors import InvalidValueError
 
+LARGEST = torch.finfo(torch.float32).max
 ROUNDING = 1e-9
 """Steps by which a fraction of the run may be off in floating point."""
+
+
+def _check_scale(_: Any, __: Any, value: Any) -> None:
+    check_real("guidance_scale", value, minimum=0, maximum=LARGEST)
 
 
 def _check_channels(_: Any, __: Any, value: Any) -> None:
@@ -53,9 +58,7 @@ class Guidance:
         [False, True, True, False]
     """
 
-    scale: float = field(
-        default=1.0, validator=lambda _, __, value: check_real("guidance_scale", value, minimum=0)
-    )
+    scale: float = field(default=1.0, validator=_check_scale)
     channels: int | None = field(default=None, validator=_check_channels)
     interval: tuple[float, float] = field(default=(0.0, 1.0), validator=_check_interval)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import numpy as np
@@ -30,6 +31,20 @@ def check_generators(generator: Any, count: int) -> None:
         raise InvalidValueError(
             f"generator: a list of {len(generator)} for {count} images; must have one for each."
         )
+
+
+def seeds_of(generator: Any, indices: Iterable[int]) -> tuple[int, ...]:
+    """The seeds of some images of a run, where each image has one of its own.
+
+    Args:
+        generator: of the run.
+        indices: of the images.
+
+    Returns:
+        One for each; none if one generator is for all images.
+    """
+    each = generator if isinstance(generator, list) else []
+    return tuple(each[index].initial_seed() for index in indices) if each else ()
 
 
 def start(

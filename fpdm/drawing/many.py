@@ -17,6 +17,7 @@ import torch
 from attrs import frozen
 
 from fpdm.checks import check_whole
+from fpdm.diffusion.decoding import told_elsewhere, warn_of_broken
 from fpdm.drawing.numbered import is_whole, numbered, write_images
 from fpdm.drawing.provenance import describe, is_kept, keep
 from fpdm.pipeline import FPDMOutput, FPDMPipeline
@@ -32,13 +33,15 @@ class Drawn:
 
     Attributes:
         numbers: of its images.
-        drawn: how many of them were written now; the others were there.
+        drawn: how many of them were written now; the others were there, or are broken.
         passes: block passes that each of them cost; None if nothing was drawn.
+        broken: numbers of those that are not finite, and not in the folder.
     """
 
     numbers: range
     drawn: int
     passes: int | None
+    broken: tuple[int, ...] = ()
 
 
 def draw(
@@ -77,6 +80,10 @@ def draw(
         StorageError: another process draws into the folder, or it cannot be written; also while it
             is iterated.
         UnknownNameError: there is no such setting, component, scheduler or class.
+
+    Warns:
+        SamplingWarning: images are not finite; it names them by number and seed. They are not
+            written, so that a later call draws them again.
 
     Returns:
         An iterator over the chunks of this process, each when it is in the folder.
@@ -129,6 +136,16 @@ def deal(num: int, *, batch_size: int, rank: int, world: int) -> Iterator[range]
 def generator_of(seed: int, number: int) -> torch.Generator:
     """The randomness of an image.
 
+    Args:
+        seed: of all images.
+        number: of the image, from 0.
+    """
+    return torch.Generator().manual_seed(seed_of(seed, number))
+
+
+def seed_of(seed: int, number: int) -> int:
+    """The seed of the noise of an image.
+
     A generator begins in one of only 2^32 states, of which hashes would soon hit one twice. So the
     images of a seed take consecutive ones, from where the hash of the seed points.
 
@@ -137,7 +154,7 @@ def generator_of(seed: int, number: int) -> torch.Generator:
         number: of the image, from 0.
     """
     start = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big")
-    return torch.Generator().manual_seed((start + number) % STATES)
+    return (start + number) % STATES
 
 
 @frozen(eq=False)
@@ -168,7 +185,8 @@ class Task:
         """
         labels = [self.classes[i % len(self.classes)] for i in numbers]
         generators = [generator_of(self.seed, i) for i in numbers]
-        drawn = self.pipe(labels, generator=generators, **self.settings, **options)
+        with told_elsewhere():  # by their places in the batch
+            drawn = self.pipe(labels, generator=generators, **self.settings, **options)
         return cast("FPDMOutput", drawn)
 
     def rehearse(self) -> None:
@@ -204,6 +222,14 @@ def _draw_chunk(task: Task, folder: Path, chunk: range, *, batch_size: int) -> D
     if not missing:
         return Drawn(chunk, drawn=0, passes=None)
     out = task.draw(range(chunk.start, chunk.start + batch_size))
-    images = [cast("Any", out.images[i - chunk.start]) for i in missing]
-    write_images(images, [numbered(folder, i) for i in missing])
-    return Drawn(chunk, drawn=len(missing), passes=sum(step.passes for step in out.steps))
+    broken = tuple(i for i in missing if i - chunk.start in out.broken)
+    whole = [i for i in missing if i not in broken]
+    write_images(
+        [cast("Any", out.images[i - chunk.start]) for i in whole],
+        [numbered(folder, i) for i in whole],
+    )
+    for i in broken:
+        numbered(folder, i).unlink(missing_ok=True)  # which was not whole either
+    warn_of_broken(broken, seeds=[seed_of(task.seed, i) for i in broken])
+    passes = sum(step.passes for step in out.steps)
+    return Drawn(chunk, drawn=len(whole), passes=passes, broken=broken)

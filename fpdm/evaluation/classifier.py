@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fpdm.data import digits
+from fpdm.evaluation.finite import check_finite
 
 
 @frozen(slots=False)
@@ -35,6 +36,9 @@ class DigitClassifier:
 
         Args:
             images: (B, 1, 8, 8), in [-1, 1].
+
+        Raises:
+            InvalidValueError: an image is not finite; the message says which.
         """
         return self._fitted.predict(pixels(images))
 
@@ -47,6 +51,9 @@ class DigitClassifier:
 
         Returns:
             From 0 to 1.
+
+        Raises:
+            InvalidValueError: an image is not finite; the message says which.
         """
         return float((self.read(images) == labels.cpu().numpy()).mean())
 
@@ -55,6 +62,9 @@ class DigitClassifier:
 
         Args:
             images: (B, 1, 8, 8), in [-1, 1].
+
+        Raises:
+            InvalidValueError: an image is not finite; the message says which.
         """
         hidden = pixels(images)
         for weight, bias in zip(self._fitted.coefs_[:2], self._fitted.intercepts_[:2], strict=True):
@@ -75,5 +85,10 @@ def pixels(images: Tensor) -> NDArray[np.float64]:
 
     Args:
         images: (B, C, H, W), on any device.
+
+    Raises:
+        InvalidValueError: an image is not finite; the message says which.
     """
-    return images.detach().cpu().double().flatten(1).numpy()
+    flat = images.detach().cpu().double().flatten(1).numpy()
+    check_finite("images", flat)
+    return flat

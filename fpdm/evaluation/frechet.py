@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fpdm.errors import InvalidValueError
+from fpdm.evaluation.finite import check_finite
 
 Array = NDArray[np.float64]
 
@@ -62,9 +63,9 @@ def _samples(name: str, values: Any) -> Array:
     samples = np.asarray(values, dtype=np.float64)
     if samples.ndim == 0 or len(samples) == 0:
         raise InvalidValueError(f"{name} has no samples: at least one is needed.")
-    if not np.isfinite(samples).all():
-        raise InvalidValueError(f"{name} holds values that are not finite.")
-    return samples.reshape(len(samples), -1)
+    samples = samples.reshape(len(samples), -1)
+    check_finite(name, samples)
+    return samples
 
 
 def _covariance(name: str, samples: Array) -> Array:

@@ -12,9 +12,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from fpdm import plugins
 from fpdm.errors import InvalidValueError
-from fpdm.plugins import host
-from fpdm.plugins.components import KINDS
 from fpdm.runtime.storage import things, written_folder
 
 TEMPLATES = Path(__file__).parent / "templates" / "plugin"
@@ -25,15 +24,25 @@ LONGEST = 30
 
 
 def _known(_: Any, __: Any, kinds: tuple[str, ...]) -> None:
-    if not kinds or not set(kinds) <= set(KINDS):
-        raise InvalidValueError(f"kinds={kinds}: must be of {', '.join(KINDS)}, one or more.")
+    if not kinds or not set(kinds) <= set(plugins.KINDS):
+        raise InvalidValueError(
+            f"kinds={kinds}: must be of {', '.join(plugins.KINDS)}, one or more."
+        )
 
 
 def _in_order(kinds: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(sorted(kinds, key=[*KINDS, *kinds].index)))
+    return tuple(dict.fromkeys(sorted(kinds, key=[*plugins.KINDS, *kinds].index)))
 
 
-def _usable(_: Any, __: Any, name: str) -> None:
+def check_name(name: str) -> None:
+    """Check that a component and a package can be called by a name.
+
+    Args:
+        name: lower-case words with hyphens, `heavy-ball`.
+
+    Raises:
+        InvalidValueError: they cannot.
+    """
     if name == "fpdm":
         raise InvalidValueError(f"NAME {name}: is the name of this library; choose another name.")
     if name.startswith(PREFIX):
@@ -63,7 +72,7 @@ class PluginPackage:
             kind.
     """
 
-    name: str = field(validator=_usable)
+    name: str = field(validator=lambda _, __, name: check_name(name))
     kinds: tuple[str, ...] = field(converter=_in_order, validator=_known)
 
     @property
@@ -103,7 +112,7 @@ class PluginPackage:
 
     def _training(self) -> str:
         """How what a training's configuration names is trained, for the README."""
-        kinds = [KINDS[kind] for kind in self.kinds if KINDS[kind].table]
+        kinds = [plugins.KINDS[kind] for kind in self.kinds if plugins.KINDS[kind].table]
         if not kinds:
             return ""
         chosen = " ".join(f"--set {kind.table}.{kind.key}={self.name}" for kind in kinds)
@@ -114,7 +123,7 @@ class PluginPackage:
 
     def _words(self) -> dict[str, str]:
         """What stands for the placeholders of all files."""
-        kinds = [(KINDS[kind], self.class_of(kind)) for kind in sorted(self.kinds)]
+        kinds = [(plugins.KINDS[kind], self.class_of(kind)) for kind in sorted(self.kinds)]
         hooks = [
             _render(
                 "hook.py",
@@ -171,7 +180,7 @@ def write_plugin(package: PluginPackage, folder: Path) -> None:
 
 def _check_free(package: PluginPackage, files: dict[str, str]) -> None:
     for kind in package.kinds:
-        for found in host().components(kind):
+        for found in plugins.host().components(kind):
             if found.name == package.name:
                 raise InvalidValueError(
                     f"NAME {package.name}: is the name of a {kind} already, of plugin "

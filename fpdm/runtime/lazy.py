@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from typing import Any
 
 
-def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+def lazy(
+    package: str, homes: Mapping[str, str], *, modules: Collection[str] = ()
+) -> Callable[[str], Any]:
     """Make the `__getattr__` of a package.
 
     Args:
         package: its name.
         homes: the module that holds each name.
+        modules: of the package that are its names too, without an import of their own.
 
     Returns:
         A function of a name that imports its module; it raises `AttributeError` where there is no
@@ -25,6 +28,8 @@ def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
     """
 
     def find(name: str) -> Any:
+        if name in modules:
+            return import_module(f"{package}.{name}")
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(homes[name]), name)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import torch
-
 from fpdm.errors import FPDMError
 
 if TYPE_CHECKING:
@@ -22,6 +20,7 @@ def processes() -> PartialState:
     Returns:
         The state of accelerate: which process this is, of how many, and its device.
     """
+    import torch
     from accelerate import PartialState
     from accelerate.utils import parse_flag_from_env
 

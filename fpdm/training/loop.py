@@ -68,6 +68,8 @@ class Training:
         """
         self.config = config
         self.data = open_data(config.data) if self.given is None else self.given
+        first = torch.zeros(1, dtype=torch.int64)
+        self.data.batch(first, first)  # before anything is begun that cannot go on
         self.accelerator = start_engine(config)
         _warn_of_names(self.data.shape.class_names)
         network = self._untrained()

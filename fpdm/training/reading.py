@@ -16,12 +16,9 @@ from cattrs.errors import ForbiddenExtraKeysError
 from fpdm.errors import FPDMError, InvalidValueError, UnknownNameError, suggest
 from fpdm.plugins import host
 from fpdm.plugins.options import parameters
-from fpdm.runtime.toml import read_toml, read_toml_value
+from fpdm.runtime.toml import read_toml_value
 from fpdm.training.config import NAMED, TrainConfig, as_table
-
-CONFIGS = Path(__file__).parent / "configs"
-LARGEST = 2**20
-"""Bytes beyond which a file is no configuration."""
+from fpdm.training.sources import read_source
 
 
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
@@ -41,7 +38,7 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> TrainConfi
             message names the path of the key.
         UnknownNameError: there is no such file or configuration.
     """
-    return structure_config(override(_read(source), overrides))
+    return structure_config(override(read_source(source), overrides))
 
 
 def override(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -114,23 +111,6 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def _read(source: str | Path) -> dict[str, Any]:
-    path = Path(source)
-    if not path.is_file():
-        path = CONFIGS / f"{source}.toml"
-    if "\0" in str(source) or not path.is_file():
-        names = [found.stem for found in CONFIGS.glob("*.toml")]
-        raise UnknownNameError(
-            f"There is no file or configuration {str(source)!r}. {suggest(str(source), names)}"
-        )
-    if path.stat().st_size > LARGEST:
-        raise InvalidValueError(f"{path} has more than {LARGEST} bytes: it is no configuration.")
-    try:
-        return read_toml(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError) as error:
-        raise InvalidValueError(f"{path} cannot be read as TOML: {error}.") from error
 
 
 def _set(tree: dict[str, Any], text: str) -> None:

@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fpdm.drawing.gallery import Row, gallery
+from fpdm.drawing.gallery import gallery, rows_by_class
 from fpdm.pipeline import PIXEL_CHANNELS
 from fpdm.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from PIL import Image
 
-COLUMNS = 10
-
 
 def draw_samples(pipe: Any, config: TrainConfig, *, title: str) -> Image.Image | None:
     """Draw a grid of samples, every class in turn; None if there is no way to images.
 
-    The noise is the same at every step, so that pictures can be compared.
+    The noise is the same at every step, so that pictures can be compared. In the place of an image
+    that is not finite is a cross.
 
     Args:
         pipe: the pipeline that draws.
@@ -28,6 +27,9 @@ def draw_samples(pipe: Any, config: TrainConfig, *, title: str) -> Image.Image |
 
     Returns:
         The picture.
+
+    Warns:
+        SamplingWarning: images are not finite; it names them.
     """
     if pipe.vae is None and pipe.model.config["in_channels"] not in PIXEL_CHANNELS:
         return None
@@ -36,13 +38,13 @@ def draw_samples(pipe: Any, config: TrainConfig, *, title: str) -> Image.Image |
     labels = [wanted[index % len(wanted)] for index in range(count)]
     pipe.classes.tell(wanted)  # which the training has said already
     pipe.set_progress_bar_config(disable=True)
-    images: list[Image.Image] = pipe(
+    made = pipe(
         labels,
         budget=_affordable(pipe, config.tracking.samples_budget),
         generator=torch.Generator().manual_seed(config.seed),
-    ).images
-    rows = [Row("", images[i : i + COLUMNS]) for i in range(0, count, COLUMNS)]
-    return gallery(rows, title=title)
+    )
+    images = [None if i in made.broken else image for i, image in enumerate(made.images)]
+    return gallery(rows_by_class(labels, images, pipe.classes.names), title=title)
 
 
 def _affordable(pipe: Any, budget: int) -> int:

@@ -15,9 +15,10 @@ from fpdm.testing.strategies import seeds
 from fpdm.training import Training, load_config
 from fpdm.training.config import OptimizerConfig
 from fpdm.training.loop import learning_rate_curve
-from fpdm.training.reading import CONFIGS, structure_config, unstructure_config
+from fpdm.training.reading import structure_config, unstructure_config
 from fpdm.training.run import Run
 from fpdm.training.seeding import STREAMS, drop_labels, generator, shuffled
+from fpdm.training.sources import CONFIGS
 from tests.training.tiny import TINY, config, trained
 
 

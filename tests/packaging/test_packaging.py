@@ -1,0 +1,105 @@
+"""What is handed to strangers: the source distribution, its page, and true lower bounds."""
+
+import contextlib
+import io
+import re
+import subprocess
+import sys
+import tarfile
+
+import pytest
+
+import fpdm
+from tests.bounds import REQUIREMENT, lowest, requirements, tomllib
+from tests.places import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LINK = re.compile(r"\]\(([^)]+)\)")
+NEEDED = {  # older ones do not have what is used of them
+    "cyclopts": (4, 1),
+    "diffusers": (0, 37),
+    "safetensors": (0, 4, 3),
+    "rich": (13, 6),
+}
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory) -> set[str]:
+    """The files of the source distribution, built of a copy of what is here."""
+    work = tmp_path_factory.mktemp("sdist")
+    copied = work / "copy"
+    copied.mkdir()
+    for name in (
+        *("pyproject.toml", "MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md", "Makefile"),
+        *("constraints.txt", "mkdocs.yml", ".gitignore", ".ci", "docs", "fpdm", "plugins", "tests"),
+    ):
+        (copied / name).symlink_to(ROOT / name)
+    build = "from setuptools import build_meta; build_meta.build_sdist('..')"
+    subprocess.run([sys.executable, "-c", build], cwd=copied, check=True, capture_output=True)
+    with tarfile.open(next(work.glob("*.tar.gz"))) as file:
+        return {name.partition("/")[2] for name in file.getnames()}
+
+
+def sources() -> set[str]:
+    """What stands in the folders of the repository, but for what is made there."""
+    folders = (ROOT / name for name in ("docs", "fpdm", "plugins", "tests", ".ci"))
+    found = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    made = ("__pycache__", ".egg-info", ".hypothesis", ".pytest_cache", ".venv")
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in found
+        if not any(part.endswith(made) for part in path.relative_to(ROOT).parts)
+    }
+
+
+def test_the_source_distribution_is_complete(archive):
+    assert not sources() - archive
+    assert {"Makefile", "constraints.txt", "CHANGELOG.md", "LICENSE", "mkdocs.yml"} <= archive
+    assert "fpdm.egg-info/entry_points.txt" in archive  # by which the plugins are found in it
+    assert not [name for name in archive if "__pycache__" in name or name.endswith(".pyc")]
+
+
+def test_the_page_of_an_index_has_no_link_that_leads_nowhere_there():
+    page = (ROOT / PROJECT["readme"]).read_text(encoding="utf-8")
+    assert all(target.startswith("https://") for target in LINK.findall(page))
+    assert "<img" not in page
+
+
+def test_there_are_addresses_and_a_classifier_for_each_python():
+    assert all(address.startswith("https://") for address in PROJECT["urls"].values())
+    versions = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if "3." in line]
+    first = PROJECT["requires-python"].removeprefix(">=")
+    assert versions[0] == first
+    assert [int(version.partition(".")[2]) for version in versions] == list(
+        range(int(first.partition(".")[2]), int(first.partition(".")[2]) + len(versions))
+    )
+
+
+def test_every_dependency_has_a_lower_bound_that_is_tried():
+    found = [REQUIREMENT.fullmatch(line) for line in requirements()]
+    assert all(found)
+    tried = dict(line.split("==") for line in lowest())
+    assert {match[1]: match[2] for match in found if match[1] != "torch"}.items() <= tried.items()
+    for name, bound in NEEDED.items():
+        assert tuple(map(int, tried[name].split("."))) >= bound
+
+
+def test_the_lowest_and_the_newest_versions_are_tried_where_changes_land():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert {"make lowest", "make newest", "make sdist"} <= set(script.splitlines())
+
+
+def test_what_is_tried_with_other_versions_is_there():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    tried = re.findall(r"tests/[\w/]+\.py", makefile)
+    assert len(tried) > 8
+    assert all((ROOT / name).is_file() for name in tried)
+
+
+def test_a_saved_folder_names_no_package_of_an_index_that_is_not_ours(tmp_path):
+    with contextlib.redirect_stderr(io.StringIO()):
+        fpdm.FPDMPipeline.digits().save_pretrained(tmp_path)
+    said = (tmp_path / "pipeline.py").read_text(encoding="utf-8")
+    assert not re.search(r"pip install (fpdm|'fpdm|\"fpdm)", said)
+    assert "in a clone of its repository" in said
+    compile(said, "pipeline.py", "exec")
