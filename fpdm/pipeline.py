@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from inspect import Signature
 from pathlib import Path
@@ -13,26 +12,29 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 import torch
 from diffusers.image_processor import VaeImageProcessor
-from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils import BaseOutput
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from fpdm import plugins
-from fpdm.checks import check_choice, check_whole
+from fpdm.checks import check_choice
 from fpdm.compiling import Compiled, Usual
 from fpdm.diffusion import samplers, schedulers
+from fpdm.diffusion.autoencoder import vae_of
 from fpdm.diffusion.callback import TENSORS, StepCallback, step_callback
 from fpdm.diffusion.decoding import to_images, warn_of_broken
 from fpdm.diffusion.interrupts import Interrupts
 from fpdm.diffusion.labels import Classes
 from fpdm.diffusion.late import late_autoencoders, loaded
 from fpdm.diffusion.loader import LOADER
-from fpdm.diffusion.noise import check_generators, seeds_of, start
+from fpdm.diffusion.noise import begin, check_generators, seeds_of
+from fpdm.diffusion.spread import spread
 from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
-from fpdm.models import SavedNetwork, parts
+from fpdm.models import DiffusersDiT, SavedNetwork, parts
+from fpdm.models.diffusers_dit import is_their_pipeline, open_pipeline
+from fpdm.models.offered import check_parts
 from fpdm.plugins import Spec
 from fpdm.runtime.storage import written_parts
 from fpdm.sampling import Step, StepRecord, sample
@@ -46,13 +48,7 @@ if TYPE_CHECKING:
 sys.modules.setdefault("fpdm.schedulers", schedulers)  # as older folders call them
 
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
-OFFERED = ("pre_passes", "post_passes", "null_class")
-"""What a network says of itself, beside its configuration."""
 PIXEL_CHANNELS = (1, 3)
-STEPS = 50
-"""Timesteps where neither they nor a budget are given."""
-ITERATIONS = 2
-"""Iterations per timestep where a budget is given without a number of timesteps."""
 
 
 @dataclass
@@ -116,22 +112,13 @@ class FPDMPipeline(DiffusionPipeline):
         prediction_type: str | None = None,
     ) -> None:
         super().__init__()
-        for name, part in {"model": model, "vae": vae}.items():
-            if not isinstance(part, ModelMixin) and (name, part) != ("vae", None):
-                raise InvalidValueError(
-                    f"{name}: a {type(part).__name__} is given: must be a model of diffusers, as "
-                    f"FPDiT, DiT and AutoencoderKL are."
-                )
-        if missing := [name for name in OFFERED if not hasattr(model, name)]:
-            raise InvalidValueError(
-                f"model: a {type(model).__name__} has no {', '.join(missing)}: must be a network, "
-                f"as fpdm.Network says."
-            )
+        check_parts(model, vae)
         samplers.check_scheduler(scheduler)
         if prediction_type is None:
             prediction_type = samplers.prediction_of(scheduler)
         else:
             check_choice("prediction_type", prediction_type, choices=samplers.PREDICTIONS)
+        samplers.check_clock(model.config.get("clock", "thousand"), prediction_type)
         self.register_modules(model=model, scheduler=scheduler, vae=vae)
         self.classes = Classes(model.config["num_classes"], model.null_class, id2label)
         names = {str(number): name for number, name in self.classes.names.items()}
@@ -147,6 +134,27 @@ class FPDMPipeline(DiffusionPipeline):
         self._usual = Usual()
 
     @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, **options: Any) -> Any:
+        """Load a saved pipeline, or a `DiTPipeline` of diffusers.
+
+        Args:
+            pretrained_model_name_or_path: the folder, or its name on the hub.
+            options: of diffusers, such as `torch_dtype`.
+
+        Returns:
+            The pipeline.
+
+        Raises:
+            InvalidValueError: weights are missing or too many, or the parts do not fit together.
+        """
+        name = pretrained_model_name_or_path
+        own = vae_of(name, options)
+        if is_their_pipeline(name):
+            parts = open_pipeline(name, **options)
+            return cls(parts.model, parts.scheduler, id2label=parts.id2label, **own)
+        return super().from_pretrained(name, **options, **own)
+
+    @classmethod
     def digits(cls) -> FPDMPipeline:
         """The small model of handwritten digits that comes with the package."""
         from fpdm.checkpoints import DIGITS
@@ -159,7 +167,10 @@ class FPDMPipeline(DiffusionPipeline):
         anything = (Signature.empty,)
         vae = loaded()
         return {
-            "model": tuple(each.cls for each in plugins.host().components("network")),
+            "model": (
+                *(each.cls for each in plugins.host().components("network")),
+                DiffusersDiT,
+            ),
             "scheduler": anything,
             "vae": (vae, type(None)) if vae else anything,
             "id2label": anything,
@@ -232,6 +243,9 @@ class FPDMPipeline(DiffusionPipeline):
         *,
         budget: int | None = None,
         num_inference_steps: int | None = None,
+        timesteps: Iterable[float] | None = None,
+        sigmas: Iterable[float] | None = None,
+        num_images_per_class: int = 1,
         solver: Spec | FixedPointSolver | None = None,
         allocation: Spec | AllocationPolicy | None = None,
         init: Spec | InitStrategy | None = None,
@@ -239,6 +253,7 @@ class FPDMPipeline(DiffusionPipeline):
         guidance_scale: float = 1.0,
         guidance_channels: int | None = None,
         guidance_interval: tuple[float, float] = (0.0, 1.0),
+        eta: float | None = None,
         generator: torch.Generator | list[torch.Generator] | None = None,
         latents: Tensor | None = None,
         output_type: str = "pil",
@@ -246,7 +261,7 @@ class FPDMPipeline(DiffusionPipeline):
         callback_on_step_end: Callable[..., Any] | None = None,
         callback_on_step_end_tensor_inputs: Iterable[str] = ("latents",),
     ) -> FPDMOutput | tuple[Any, ...]:
-        """Draw one image for each class label.
+        """Draw one image for each class label, or several.
 
         Args:
             class_labels: (B,) numbers from 0 to `num_classes`, which stands for no class, or names
@@ -256,6 +271,11 @@ class FPDMPipeline(DiffusionPipeline):
             num_inference_steps: timesteps. None makes as many as leave two iterations each, or
                 50 where no budget is given either. A scheduler of second order, such as Heun's,
                 calls the network about twice for each.
+            timesteps: in place of their number, all of them, noisiest first, for a scheduler that
+                takes them.
+            sigmas: likewise the noise levels.
+            num_images_per_class: images for each label, one after the other, as diffusers has
+                `num_images_per_prompt`; B is then so many times the number of labels.
             solver: by name, by mapping with options, or an object; None is the model's own.
             allocation: likewise; None is `constant`.
             init: likewise; None is the model's own.
@@ -265,6 +285,8 @@ class FPDMPipeline(DiffusionPipeline):
                 published figures of DiT guide 3.
             guidance_interval: from where to where in the run guidance acts, as fractions of its
                 timesteps.
+            eta: how much of the noise of ancestral sampling `ddim` draws, from 0 to 1; None is what
+                the scheduler does by itself.
             generator: for the noise; on the CPU it draws the same on every device. A list of them,
                 one for each image, makes an image independent of the others in its batch.
             latents: the noise to begin with, standard normal, (B, C, H, W); None draws it.
@@ -289,18 +311,31 @@ class FPDMPipeline(DiffusionPipeline):
         check_choice("output_type", output_type, choices=OUTPUT_TYPES)
         self._check_output(output_type)
         callback = step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
-        labels = torch.tensor(self.classes.numbers(class_labels), device=self._execution_device)
-        scheduler = self._scheduler(scheduler)
+        numbers = self.classes.numbers(class_labels, each=num_images_per_class)
+        labels = torch.tensor(numbers, device=self._execution_device)
+        scheduler = samplers.of_run(
+            self.scheduler,
+            scheduler,
+            predicted=self.config["prediction_type"],
+            learned_variance=bool(self.model.config.get("learn_sigma")),
+        )
         negate = samplers.fit_prediction(self.config["prediction_type"], scheduler)
         samplers.warn_of_spacing(scheduler)
-        budget = self._spread(scheduler, budget, num_inference_steps)
+        budget = spread(
+            scheduler,
+            self.model,
+            budget=budget,
+            steps=num_inference_steps,
+            timesteps=timesteps,
+            sigmas=sigmas,
+        )
         check_generators(generator, len(labels))
         usual = self._usual.of(self.model)
         model, compiled = usual if self.compiled is None else (self.model, self.compiled)
         run = sample(
             model,
             scheduler,
-            self._begin_with(latents, generator, scheduler, like=labels),
+            begin(latents, generator, scheduler, network=self.model, like=labels),
             labels,
             budget=budget,
             allocation=allocation,
@@ -309,6 +344,7 @@ class FPDMPipeline(DiffusionPipeline):
             guidance_scale=guidance_scale,
             guidance_channels=guidance_channels,
             guidance_interval=guidance_interval,
+            eta=eta,
             negate=negate,
             generator=generator,
             advance=compiled,
@@ -317,7 +353,8 @@ class FPDMPipeline(DiffusionPipeline):
         made = to_images(
             drawn, vae=self.vae, processor=self.image_processor, output_type=output_type
         )
-        self.maybe_free_model_hooks()
+        if not self._interrupts.at_work:  # others would find the network gone
+            self.maybe_free_model_hooks()
         warn_of_broken(made.broken, seeds=seeds_of(generator, made.broken))
         return FPDMOutput(made.images, steps, made.broken) if return_dict else (made.images, steps)
 
@@ -328,45 +365,6 @@ class FPDMPipeline(DiffusionPipeline):
                 f"output_type={output_type!r}: the network draws latents of {channels} channels, "
                 f"and the pipeline has no vae to decode them; give it one, or ask for 'latent'."
             )
-
-    def _scheduler(self, given: Any) -> Any:
-        """The scheduler of this run, which belongs to it: other runs do not see what it changes."""
-        if given is None:
-            return deepcopy(self.scheduler)
-        if isinstance(given, str):
-            return samplers.switch(
-                self.scheduler,
-                given,
-                predicted=self.config["prediction_type"],
-                learned_variance=bool(self.model.config.get("learn_sigma")),
-            )
-        samplers.check_scheduler(given)
-        return deepcopy(given)
-
-    def _spread(self, scheduler: Any, budget: int | None, steps: int | None) -> int:
-        """Set the timesteps, and settle the budget, where either is left open."""
-        layer = getattr(self.model, "layer", None)
-        explicit = self.model.pre_passes + self.model.post_passes
-        if steps is not None:
-            samplers.set_timesteps(scheduler, steps)
-        elif budget is None:
-            samplers.set_timesteps(scheduler, STEPS)
-        else:
-            passes = explicit + ITERATIONS * bool(layer)
-            calls = check_whole("budget", budget, minimum=1) // passes
-            samplers.set_timesteps_within(scheduler, calls)
-        if budget is None:
-            return len(scheduler.timesteps) * (explicit + (layer.evals if layer else 0))
-        return budget
-
-    def _begin_with(
-        self, latents: Tensor | None, generator: Any, scheduler: Any, *, like: Tensor
-    ) -> Tensor:
-        """The noise of a run, one for each label, in the scale of the scheduler."""
-        size = self.model.config["sample_size"]
-        shape = (len(like), self.model.config["in_channels"], size, size)
-        made = start(latents, generator, shape=shape, dtype=self.model.dtype, device=like.device)
-        return made * getattr(scheduler, "init_noise_sigma", 1.0)
 
     def _follow(
         self,

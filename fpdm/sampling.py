@@ -123,6 +123,7 @@ def sample(
     guidance_scale: float = 1.0,
     guidance_channels: int | None = None,
     guidance_interval: tuple[float, float] = (0.0, 1.0),
+    eta: float | None = None,
     negate: bool = False,
     generator: torch.Generator | list[torch.Generator] | None = None,
     advance: Advance | None = None,
@@ -149,6 +150,8 @@ def sample(
             prediction come from one doubled batch.
         guidance_channels: how many channels of the prediction are guided; None is all.
         guidance_interval: from where to where in the run it acts, as fractions of its timesteps.
+        eta: how much of the noise of ancestral sampling DDIM draws, from 0 to 1; None is what the
+            scheduler does by itself.
         negate: hand the negated prediction to the scheduler: for networks that predict `x0 - noise`
             with a scheduler that expects `noise - x0`, or the other way round.
         generator: for schedulers that draw noise; or a list of them, one for each image.
@@ -156,7 +159,8 @@ def sample(
 
     Raises:
         BudgetError: the budget cannot be spent on the scheduler's timesteps.
-        InvalidValueError: guidance, or what the scheduler expects, does not fit the network.
+        InvalidValueError: guidance, or what the scheduler expects, does not fit the network, or the
+            scheduler does not know `eta`.
 
     Yields:
         A `Step` for each timestep.
@@ -179,7 +183,7 @@ def sample(
         implicit=layer is not None,
         order=getattr(scheduler, "order", 1),
     )
-    taken = stepping(scheduler, generator, negate=negate, device=latents.device)
+    taken = stepping(scheduler, generator, negate=negate, device=latents.device, eta=eta)
     solving = None
     if layer is not None:
         policy = "constant" if allocation is None else allocation

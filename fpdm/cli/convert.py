@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from fpdm.checks import check_choice
 from fpdm.cli import console
 from fpdm.cli.components import Whole
 from fpdm.cli.files import Place, check_new_folder
@@ -15,6 +16,7 @@ from fpdm.errors import InvalidValueError
 
 EXAMPLES = (
     "fpdm convert DiT-XL-2-256x256.pt models/dit-xl --vae stabilityai/sd-vae-ft-ema",
+    "fpdm convert SiT-XL-2-256.pt models/sit-xl --prediction flow --clock sit",
     "fpdm convert 0400000.pt models/fpdm --no-condition-pre-post-on-timestep",
 )
 
@@ -28,18 +30,20 @@ def convert(
     num_heads: Whole | None = None,
     num_classes: Whole | None = None,
     condition_pre_post_on_timestep: bool = True,
-    prediction: str = "epsilon",
+    prediction: str | None = None,
+    clock: str | None = None,
     vae: str | None = None,
     id2label: Place | None = None,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Read a published DiT or FPDM checkpoint, and save it as a pipeline of this library.
+    """Read a published DiT, SiT or FPDM checkpoint, and save it as a pipeline of this library.
 
     Depths, width, patches, channels, classes and the learned variance are read off the shapes of
     the tensors. Nothing is loaded but tensors: a file that holds code is refused.
 
     Args:
-        source: a state dict or a training checkpoint (`.pt`), or `.safetensors`.
+        source: a state dict or a training checkpoint (`.pt`), or `.safetensors`; or a folder of
+            diffusers, with a `DiTTransformer2DModel` or a whole `DiTPipeline` in it.
         target: the folder to write.
         weights: which of a training checkpoint, `ema` or `model`; `ema` if it has both.
         num_heads: attention heads; if not given, those of the published network of this width, and
@@ -47,20 +51,26 @@ def convert(
         num_classes: classes; if not given, what a training checkpoint says of itself, or else one
             less than the label table has rows, the last one standing for no class.
         condition_pre_post_on_timestep: whether the explicit layers of an FPDM see the timestep.
-        prediction: what the network predicts: `epsilon`, `v_prediction`, `sample` or `flow`.
+        prediction: what the network predicts: `epsilon`, `v_prediction`, `sample`, `flow` (the
+            image less the noise) or `flow_prediction` (the noise less the image); if not given,
+            `flow` for a training checkpoint of SiT, and else `epsilon`.
+        clock: of what a network of flow matching is told, from the image to the noise: `sit`, 1 to
+            0, as SiT has it; `unit`, 0 to 1; or `thousand`, 0 to 1000. It cannot be told from the
+            weights, and must be given, but for a training checkpoint of SiT.
         vae: folder or hub name of the `AutoencoderKL` whose latents the network draws; without
             one the pipeline draws latents.
         id2label: a JSON file with the name of each class by its number.
         overwrite: whether `target` may already hold something.
     """
-    from fpdm.diffusion import Diffusion, load_vae
+    from fpdm.diffusion import load_vae
     from fpdm.models import load_published
+    from fpdm.models.diffusers_dit import is_their_pipeline
     from fpdm.pipeline import PIXEL_CHANNELS, FPDMPipeline
     from fpdm.runtime.locks import in_use
 
     target = target.resolve()  # a link stays one
     _check_target(target, overwrite=overwrite)
-    diffusion = Diffusion(prediction)
+    check_said(source, prediction, clock)
     names = None if id2label is None else _read_names(id2label)
     network = load_published(
         source,
@@ -68,21 +78,81 @@ def convert(
         num_heads=num_heads,
         num_classes=num_classes,
         condition_pre_post_on_timestep=condition_pre_post_on_timestep,
+        clock=clock,
     )
-    learned = network.config["learn_sigma"]
-    sampler = None if prediction == "flow" else "ddpm"
-    scheduler = diffusion.scheduler(sampler, learned_variance=learned)
+    told = network.config.get("clock")
+    if prediction is None:
+        prediction = "flow" if told in ("sit", "unit") else "epsilon"
     autoencoder = None if vae is None else load_vae(vae)
-    pipe = FPDMPipeline(network, scheduler, vae=autoencoder, id2label=names)
+    if is_their_pipeline(source):
+        pipe = FPDMPipeline.from_pretrained(source)
+        autoencoder = pipe.vae if autoencoder is None else autoencoder
+        names = pipe.config["id2label"] if names is None else names
+        pipe = FPDMPipeline(network, pipe.scheduler, vae=autoencoder, id2label=names)
+    else:
+        scheduler = scheduler_of(prediction, learned_variance=network.config["learn_sigma"])
+        pipe = FPDMPipeline(
+            network,
+            scheduler,
+            vae=autoencoder,
+            id2label=names,
+            prediction_type=prediction,
+        )
     with in_use(target):
         _check_target(target, overwrite=overwrite)
         _save(pipe, target)
     console.table(f"{type(network).__name__} of {source.name}", ("size", ""), _summary(network))
-    if network.config["stored_positions"]:
+    if network.config.get("stored_positions"):
         console.note("pos_embed is not the usual sines and cosines; it is kept as it is.")
-    if vae is None and network.config["in_channels"] not in PIXEL_CHANNELS:
+    if pipe.vae is None and network.config["in_channels"] not in PIXEL_CHANNELS:
         console.note("without --vae the pipeline draws latents: ask it for output_type='latent'.")
     console.say(f"Saved to {target}. Load with: fpdm.FPDMPipeline.from_pretrained({str(target)!r})")
+
+
+def check_said(source: Path, prediction: str | None, clock: str | None) -> None:
+    """Check what is said of a network, as far as it can be before it is read.
+
+    Args:
+        source: of its weights.
+        prediction: what it is said to predict.
+        clock: its clock.
+
+    Raises:
+        InvalidValueError: there is no such prediction or clock; or the name of the file is that of
+            a SiT, and nothing is said.
+    """
+    from fpdm.diffusion.samplers import PREDICTIONS
+    from fpdm.models.published import is_sit
+    from fpdm.models.size import CLOCKS
+    from fpdm.models.weights import read_checkpoint
+
+    if prediction is not None:
+        check_choice("prediction", prediction, choices=PREDICTIONS)
+    if clock is not None:
+        check_choice("clock", clock, choices=CLOCKS)
+    named = is_sit(source.name) and source.is_file()
+    if named and prediction is None and clock is None and not is_sit(read_checkpoint(source).model):
+        raise InvalidValueError(
+            f"{source.name} is named after SiT, and does not say what it predicts: add "
+            f"--prediction flow --clock sit, or --prediction epsilon if it is a DiT."
+        )
+
+
+def scheduler_of(prediction: str, *, learned_variance: bool) -> Any:
+    """The scheduler that samples from a published process.
+
+    Args:
+        prediction: what the network predicts.
+        learned_variance: whether it predicts the variance too.
+
+    Returns:
+        A scheduler of diffusers.
+    """
+    from fpdm.diffusion import Diffusion
+
+    if prediction in ("flow", "flow_prediction"):
+        return Diffusion("flow").scheduler()
+    return Diffusion(prediction).scheduler("ddpm", learned_variance=learned_variance)
 
 
 def _summary(network: Any) -> list[tuple[str, str]]:
@@ -90,7 +160,7 @@ def _summary(network: Any) -> list[tuple[str, str]]:
     shown = [
         *("depth", "pre_depth", "post_depth", "hidden_size", "num_heads", "mlp_ratio"),
         *("patch_size", "sample_size", "in_channels", "num_classes", "has_null_class"),
-        *("learn_sigma", "condition_pre_post_on_timestep"),
+        *("learn_sigma", "condition_pre_post_on_timestep", "clock"),
     ]
     count = sum(parameter.numel() for parameter in network.parameters())
     rows = [(name, str(config[name])) for name in shown if name in config]

@@ -14,6 +14,7 @@ from fpdm.cli import console, many, picture, progress
 from fpdm.cli.components import Whole, component
 from fpdm.cli.devices import check_device
 from fpdm.cli.files import Place, check_picture, load_pipeline
+from fpdm.cli.numbers import read_numbers
 from fpdm.errors import InvalidValueError
 
 BATCH_SIZE = 64
@@ -34,10 +35,13 @@ def sample(
     model: Place | None = None,
     classes: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     num: Annotated[Whole | None, Parameter(name=["--num", "-n"])] = None,
+    num_images_per_class: Whole | None = None,
     budget: Whole = 60,
     num_inference_steps: Annotated[
         Whole | None, Parameter(name=["--steps", "--num-inference-steps"])
     ] = None,
+    timesteps: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
+    sigmas: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     solver: str | None = None,
     allocation: str | None = None,
     init: str | None = None,
@@ -45,6 +49,7 @@ def sample(
     guidance_scale: float = 1.0,
     guidance_channels: Whole | None = None,
     guidance_interval: Annotated[tuple[float, float], Parameter(negative=())] = (0.0, 1.0),
+    eta: float | None = None,
     seed: Whole = 0,
     out: Place = Path("samples.png"),
     batch_size: Whole | None = None,
@@ -67,8 +72,11 @@ def sample(
             or quotes stands between quotes of the shell.
         num: how many images; one for each of `classes` if not given. Write `-n` after `torchrun`,
             which takes `--num` for a word of its own.
+        num_images_per_class: in place of `num`, images of each of `classes`, one after the other.
         budget: transformer-block passes of the run, explicit layers included.
         num_inference_steps: timesteps; as many as leave two iterations each if not given.
+        timesteps: in place of their number, all of them, such as `999,800,600,400,200,0`.
+        sigmas: likewise the noise levels, such as `1.0,0.8,0.6,0.4,0.2` of a flow.
         solver: what iterates, `name` or `name:option=value,...`; see `fpdm plugins`. The model's
             own, with its options, if not given.
         allocation: how iterations are spread over the timesteps; likewise.
@@ -78,6 +86,7 @@ def sample(
         guidance_scale: classifier-free guidance; 1 is none.
         guidance_channels: how many channels are guided, from the first; all if not given.
         guidance_interval: from where to where in the run it acts, 0 at the noise, 1 at the image.
+        eta: how much of the noise of ancestral sampling `ddim` draws, from 0 to 1.
         seed: of the noise.
         out: the picture to write, a PNG, which takes the place of one that is there; or a folder,
             for a PNG of each image. In a picture the images of each class stand together.
@@ -101,6 +110,8 @@ def sample(
     settings = {
         "budget": budget,
         "num_inference_steps": num_inference_steps,
+        "timesteps": read_numbers("--timesteps", timesteps),
+        "sigmas": read_numbers("--sigmas", sigmas),
         "solver": component("solver", solver),
         "allocation": component("allocation", allocation),
         "init": component("init", init),
@@ -108,12 +119,14 @@ def sample(
         "guidance_scale": guidance_scale,
         "guidance_channels": guidance_channels,
         "guidance_interval": guidance_interval,
+        "eta": eta,
     }
     place = None if device is None else check_device(device)
     pipe = load_pipeline(model)
     every = range(pipe.classes.count) or [pipe.classes.null]
     wanted = [pipe.classes.read(text) for text in classes] if classes else [*every]
-    if classes is None and num is None and is_picture and pipe.classes.count:
+    few = num is None and num_images_per_class is None
+    if classes is None and few and is_picture and pipe.classes.count:
         wanted = picture.classes_to_show(pipe.classes.count)
     if classes is None and len(wanted) < len(every):
         console.note(
@@ -123,6 +136,11 @@ def sample(
     if odd := pipe.classes.tell(wanted):
         more = f" and {len(odd) - 3} more are like that" if len(odd) > 3 else ""
         console.note(f"{', '.join(odd[:3])}{more}: names go before numbers, and #2 is number 2.")
+    if num_images_per_class is not None:
+        if num is not None:
+            raise InvalidValueError("--num, --num-images-per-class: give one of them.")
+        each = check_whole("num_images_per_class", num_images_per_class, minimum=1)
+        wanted = [label for label in wanted for _ in range(each)]
     count = len(wanted) if num is None else num
     pipe.to(place or processes().device)
     if compile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
 from collections.abc import Callable, Hashable
@@ -67,6 +68,7 @@ class Compiled:
             self.options["mode"] = MODES.get(options["mode"], options["mode"])
         self.recorder = CudaGraphs() if recorder is None else recorder
         self.seconds = self._known = 0.0
+        self._lock = threading.RLock()
         self._programs: dict[Hashable, Program] = {}
         self._told: set[str] = set()
 
@@ -131,12 +133,15 @@ class Compiled:
 
     def _compute(self, call: Call) -> Made:
         key = call.key
-        if key in self._programs:
-            return self._programs[key](call)
-        began = time.perf_counter()
-        self._programs[key], made = self._compile(call)
-        self.seconds += time.perf_counter() - began
-        return made
+        if key not in self._programs:
+            with self._lock:  # runs in threads have one program between them
+                if key not in self._programs:
+                    began = time.perf_counter()
+                    program, made = self._compile(call)
+                    self.seconds += time.perf_counter() - began
+                    self._programs[key] = program
+                    return made
+        return self._programs[key](call)
 
     def _compile(self, call: Call) -> tuple[Program, Made]:
         """A program, and what it makes of its first call."""

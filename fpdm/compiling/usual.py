@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from fpdm.compiling.compiled import Compiled
@@ -14,6 +15,7 @@ class Usual:
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()  # runs in threads have one program between them
         self._model: Any = None
         self._plain: Any = None
         self._compiled: Compiled | None = None
@@ -29,9 +31,14 @@ class Usual:
             was not compiled.
         """
         options = getattr(model, "compile_options", None)
-        if model is not self._model or (options is not None and self._compiled is None):
-            self._model = self._plain = model
-            self._compiled = None if options is None else Compiled(**options)
-            if hasattr(model, "_orig_mod") and hasattr(model, "dynamo_ctx"):
-                self._plain, self._compiled = model._orig_mod, Compiled(by=model.dynamo_ctx)
-        return self._plain, self._compiled
+        with self._lock:
+            if model is not self._model or (options is not None and self._compiled is None):
+                self._model = self._plain = model
+                self._compiled = None if options is None else Compiled(**options)
+                if hasattr(model, "_orig_mod") and hasattr(model, "dynamo_ctx"):
+                    self._plain, self._compiled = model._orig_mod, Compiled(by=model.dynamo_ctx)
+            return self._plain, self._compiled
+
+    def __reduce__(self) -> tuple[type[Usual], tuple[()]]:
+        """A copy has found nothing out yet."""
+        return Usual, ()

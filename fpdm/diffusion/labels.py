@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from fpdm.checks import check_whole
 from fpdm.errors import InvalidValueError, UnknownNameError, suggest
 
 
@@ -131,17 +132,19 @@ class Classes:
         odd = [(number, name) for number, name in names if name.isdecimal() and int(name) != number]
         return [f"class {number} is called {name!r}" for number, name in odd]
 
-    def numbers(self, labels: Iterable[Any]) -> list[int]:
+    def numbers(self, labels: Iterable[Any], *, each: int = 1) -> list[int]:
         """Turn labels, each a number or a name, into numbers.
 
         Args:
-            labels: one for each image.
+            labels: one for each image, or for as many in a row as `each`.
+            each: how often each label is repeated.
 
         Returns:
-            A number from 0 to `count - 1`, or `null`, for each.
+            A number from 0 to `count - 1`, or `null`, for each image.
 
         Raises:
-            InvalidValueError: they are no list of labels, or one is out of range.
+            InvalidValueError: they are no list of labels, one is out of range, or `each` is no
+                whole number ≥ 1.
             UnknownNameError: no class has a name.
 
         Warns:
@@ -156,8 +159,9 @@ class Classes:
                 f"class_labels={labels!r}: must be a list of whole numbers or names, one for each "
                 f"image."
             )
-        numbers = [self._number(label) for label in given]
-        return self._check(numbers)
+        check_whole("num_images_per_class", each, minimum=1)
+        numbers = self._check([self._number(label) for label in given])
+        return [number for number in numbers for _ in range(each)]
 
     def _check(self, numbers: list[int]) -> list[int]:
         last = self.count - 1 if self.null is None else self.null

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from fpdm.diffusion.clock import flows, told_timesteps
 from fpdm.solution import Moment
 
 
@@ -18,7 +19,7 @@ def moments(scheduler: Any) -> tuple[Moment, ...]:
     Returns:
         One moment for each call of the network, noisiest first.
     """
-    timesteps = [float(timestep) for timestep in scheduler.timesteps.cpu().numpy()]
+    timesteps = [float(timestep) for timestep in told_timesteps(scheduler).numpy()]
     levels = log_snr(scheduler, timesteps)
     found: list[Moment] = []
     for index, (timestep, level) in enumerate(zip(timesteps, levels, strict=True)):
@@ -41,7 +42,7 @@ def log_snr(scheduler: Any, timesteps: Sequence[float]) -> list[float | None]:
     Returns:
         One number for each timestep; None where the scheduler does not say.
     """
-    if _flows(scheduler):
+    if flows(scheduler):
         train = float(scheduler.config.num_train_timesteps)
         return [2 * _log_ratio(1 - t / train, t / train) for t in timesteps]
     table = getattr(scheduler, "alphas_cumprod", None)
@@ -50,12 +51,6 @@ def log_snr(scheduler: Any, timesteps: Sequence[float]) -> list[float | None]:
     signal = table.cpu().numpy().astype(float).tolist()
     found = [_between(signal, t) for t in timesteps]
     return [_log_ratio(alpha, 1 - alpha) for alpha in found]
-
-
-def _flows(scheduler: Any) -> bool:
-    """Whether the process is a straight line from the image to the noise."""
-    named = any("FlowMatch" in base.__name__ for base in type(scheduler).__mro__)
-    return named or bool(scheduler.config.get("use_flow_sigmas"))
 
 
 def _between(table: Sequence[float], at: float) -> float:

@@ -47,6 +47,30 @@ def seeds_of(generator: Any, indices: Iterable[int]) -> tuple[int, ...]:
     return tuple(each[index].initial_seed() for index in indices) if each else ()
 
 
+def begin(
+    latents: Tensor | None, generator: Any, scheduler: Any, *, network: Any, like: Tensor
+) -> Tensor:
+    """The noise of a run, one for each label, in the scale of its scheduler.
+
+    Args:
+        latents: standard normal, (B, C, H, W); None draws it.
+        generator: one for all images, or one for each.
+        scheduler: of diffusers, its timesteps set.
+        network: that draws; its configuration has the sizes.
+        like: the labels, (B,).
+
+    Returns:
+        (B, C, H, W).
+
+    Raises:
+        InvalidValueError: what is given has another shape, or is not finite.
+    """
+    size = network.config["sample_size"]
+    shape = (len(like), network.config["in_channels"], size, size)
+    made = start(latents, generator, shape=shape, dtype=network.dtype, device=like.device)
+    return made * float(getattr(scheduler, "init_noise_sigma", 1.0))
+
+
 def start(
     latents: Tensor | None,
     generator: torch.Generator | list[torch.Generator] | None,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from copy import deepcopy
+from typing import Any, cast
 
 import numpy as np
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
@@ -24,6 +25,7 @@ from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
 from fpdm.checks import check_whole
+from fpdm.diffusion.custom import refusals, set_custom
 from fpdm.diffusion.schedulers import (
     BETAS,
     EvenDDIMScheduler,
@@ -34,7 +36,7 @@ from fpdm.diffusion.schedulers import (
     FlowUniPCScheduler,
     TowardsImage,
 )
-from fpdm.errors import FPDMError, InvalidValueError, UnknownNameError, suggest
+from fpdm.errors import InvalidValueError, UnknownNameError, suggest
 
 PROCESS = (
     *("prediction_type", "num_train_timesteps", "rescale_betas_zero_snr", "variance_type"),
@@ -107,6 +109,30 @@ def build(name: str, process: Mapping[str, Any]) -> Any:
     return cls(**{key: value for key, value in given.items() if key in known} | options)
 
 
+def of_run(own: Any, given: Any, *, predicted: str | None, learned_variance: bool = False) -> Any:
+    """The scheduler of one run, which belongs to it: other runs do not see what it changes.
+
+    Args:
+        own: that of the pipeline.
+        given: in its place, for this run: one of diffusers, or a name; None is `own`.
+        predicted: what the network predicts; None is what `own` expects.
+        learned_variance: whether the network predicts the variance too.
+
+    Returns:
+        A scheduler of diffusers.
+
+    Raises:
+        UnknownNameError: no sampler of that name samples from such a process.
+        InvalidValueError: what is given is no scheduler.
+    """
+    if isinstance(given, str):
+        return switch(own, given, predicted=predicted, learned_variance=learned_variance)
+    if given is None:
+        return deepcopy(own)
+    check_scheduler(given)
+    return deepcopy(given)
+
+
 def switch(
     scheduler: Any, name: str, *, predicted: str | None = None, learned_variance: bool = False
 ) -> Any:
@@ -140,6 +166,7 @@ def switch(
     if not process.get("clip_sample", True):
         process["clip_sample_range"] = None  # there is one in the configuration all the same
     process.setdefault("clip_sample_range", None)
+    process.setdefault("shift", process.get("flow_shift", 1.0))
     if not str(variance := process.get("variance_type")).startswith("learned"):
         learned = learned_variance and variance is None
         process["variance_type"] = "learned_range" if learned else "fixed_small"
@@ -173,6 +200,32 @@ def check_scheduler(given: Any) -> None:
         raise InvalidValueError(
             f"scheduler={given!r}: must be a scheduler of diffusers, or in a call the name of one, "
             f"such as 'unipc'."
+        )
+
+
+def check_clock(clock: str | None, predicted: str | None) -> None:
+    """Check that a network can be told the time of what it predicts.
+
+    Args:
+        clock: of the network, as its configuration says; None if nobody knows.
+        predicted: what it predicts; None if nobody knows.
+
+    Raises:
+        InvalidValueError: a network of flow matching whose clock is not known, or a clock of flow
+            matching for a network that predicts something else.
+    """
+    flow = predicted in (FLOW, NEGATIVE_FLOW)
+    if flow and clock is None:
+        raise InvalidValueError(
+            "clock: networks of flow matching are told 0 to 1000, 0 to 1 or 1 to 0 from image to "
+            "noise, and it cannot be told from the weights which; load this one with "
+            "clock='thousand', 'unit' or, for SiT, 'sit' (--clock)."
+        )
+    if not flow and clock not in (None, "thousand"):
+        raise InvalidValueError(
+            f"clock={clock!r}: is of a network of flow matching, and this one predicts "
+            f"{predicted!r}; say prediction_type='flow' (--prediction flow) with a scheduler that "
+            f"fits, or leave the clock out."
         )
 
 
@@ -219,70 +272,74 @@ def warn_of_spacing(scheduler: Any) -> None:
         )
 
 
-def set_timesteps(scheduler: Any, steps: int, *, device: Any = None) -> None:
+def set_timesteps(scheduler: Any, steps: int | None = None, **custom: Any) -> None:
     """Spread the timesteps of a run over the process of a scheduler.
 
     Args:
         scheduler: of diffusers; it is changed.
         steps: timesteps that are asked for; a scheduler of higher order has more.
-        device: where the timesteps go; None is the CPU.
+        custom: `timesteps` or `sigmas`, all of them in sampling order, in place of a number; None
+            is as if it were left out.
 
     Raises:
-        InvalidValueError: the process has not so many timesteps, the scheduler refuses, or what it
-            spreads is no run from noise to image.
+        InvalidValueError: the process has not so many timesteps, the scheduler refuses, what is
+            given is no such list, or what is spread is no run from noise to image.
     """
     most = scheduler.config.get("num_train_timesteps")
-    check_whole("num_inference_steps", steps, minimum=1, maximum=most)
-    _spread(scheduler, steps, device)
+    given = {name: value for name, value in custom.items() if value is not None}
+    if given:
+        asked = set_custom(scheduler, steps, **given)
+    else:
+        asked = f"num_inference_steps={steps}"
+        check_whole("num_inference_steps", steps, minimum=1, maximum=most)
+        _spread(scheduler, cast("int", steps))
     if _repeats(scheduler):
         raise InvalidValueError(
-            f"num_inference_steps={steps}: {type(scheduler).__name__} repeats a timestep; use "
-            f"fewer."
+            f"{asked}: {type(scheduler).__name__} repeats a timestep; use fewer."
+        )
+    if not np.isfinite(_timesteps(scheduler)).all():
+        raise InvalidValueError(
+            f"{asked}: {type(scheduler).__name__} makes timesteps of it that are not finite; use "
+            f"{'others' if given else 'more'}."
         )
     first = float(_timesteps(scheduler)[0])
     if most is not None and first < most / 2:
         raise InvalidValueError(
-            f"num_inference_steps={steps}: {type(scheduler).__name__} begins at timestep "
-            f"{first:g} of {most}, which is not the noise; use more, or another scheduler."
+            f"{asked}: {type(scheduler).__name__} begins at timestep {first:g} of {most}, which is "
+            f"not the noise; use {'others' if given else 'more, or another scheduler'}."
         )
 
 
-def set_timesteps_within(scheduler: Any, calls: int, *, device: Any = None) -> None:
+def set_timesteps_within(scheduler: Any, calls: int) -> None:
     """Spread as many timesteps as call the network `calls` times, or fewer, but at least one.
 
     Args:
         scheduler: of diffusers; it is changed.
         calls: how often the network may be called.
-        device: where the timesteps go; None is the CPU.
 
     Raises:
         InvalidValueError: as of [`set_timesteps`][fpdm.diffusion.samplers.set_timesteps].
     """
     steps = max(1, -(-calls // int(getattr(scheduler, "order", 1))))
     steps = min(steps, scheduler.config.get("num_train_timesteps") or steps)
-    _spread(scheduler, steps, device)
+    _spread(scheduler, steps)
     while steps > 1 and (len(scheduler.timesteps) > calls or _repeats(scheduler)):
         steps -= 1
-        _spread(scheduler, steps, device)
-    set_timesteps(scheduler, steps, device=device)
+        _spread(scheduler, steps)
+    set_timesteps(scheduler, steps)
 
 
-def _spread(scheduler: Any, steps: int, device: Any) -> None:
-    try:
-        scheduler.set_timesteps(steps, device=device)
-    except FPDMError:
-        raise
-    except (ValueError, TypeError, NotImplementedError, IndexError, ZeroDivisionError) as error:
-        raise InvalidValueError(
-            f"num_inference_steps={steps}: {type(scheduler).__name__} refuses: {error}"
-        ) from error
+def _spread(scheduler: Any, steps: int) -> None:
+    with refusals(scheduler, f"num_inference_steps={steps}"):
+        scheduler.set_timesteps(steps)
 
 
 def _repeats(scheduler: Any) -> bool:
-    """Whether a multistep solver steps from a timestep to itself, where it makes NaN."""
+    """Whether a multistep solver steps from a noise level to itself, where it makes NaN."""
     if not isinstance(scheduler, (DPMSolverMultistepScheduler, UniPCMultistepScheduler)):
         return False
-    return len(np.unique(_timesteps(scheduler))) < len(scheduler.timesteps)
+    levels = scheduler.sigmas[: len(scheduler.timesteps)].cpu().numpy()
+    return len(np.unique(levels)) < len(levels)
 
 
 def _timesteps(scheduler: Any) -> Any:

@@ -14,10 +14,22 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
 )
 from diffusers.schedulers.scheduling_flow_match_heun_discrete import FlowMatchHeunDiscreteScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
-from diffusers.schedulers.scheduling_utils import SchedulerMixin  # noqa: F401 (diffusers looks here for how to load)
+from diffusers.schedulers.scheduling_utils import (
+    SchedulerMixin,  # noqa: F401 (diffusers looks here for how to load)
+    SchedulerOutput,
+)
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from fpdm.checks import check_whole
+from fpdm.diffusion.levels import (
+    FromPureNoise,
+    ancestral_weights,
+    in_equal,
+    levels_of,
+    to_the_last,
+)
+from fpdm.errors import InvalidValueError
 
 TRAIN_TIMESTEPS = 1000
 ALMOST_NO_SIGNAL = 2.0**-48  # of zero-terminal-SNR betas; 0 would divide by zero
@@ -55,19 +67,28 @@ class EvenTimesteps:
     """Spreads the timesteps of a run with `even_timesteps`."""
 
     def set_timesteps(
-        self, num_inference_steps: int, device: str | torch.device | None = None
+        self,
+        num_inference_steps: int | None = None,
+        device: str | torch.device | None = None,
+        timesteps: Sequence[int] | None = None,
     ) -> None:
         """Spread the timesteps of a run.
 
         Args:
             num_inference_steps: how many, ≥ 1.
             device: where they go; None is the CPU.
+            timesteps: in place of a number, all of them, noisiest first.
 
         Raises:
-            InvalidValueError: the process has not so many.
+            InvalidValueError: the process has not so many, or both are given.
         """
         own = cast("Any", self)
-        timesteps = even_timesteps(num_inference_steps, own.config.num_train_timesteps)
+        if timesteps is None:
+            timesteps = even_timesteps(
+                cast("int", num_inference_steps), own.config.num_train_timesteps
+            )
+        elif num_inference_steps is not None:
+            raise InvalidValueError("num_inference_steps, timesteps: give one of them.")
         cast("Any", super()).set_timesteps(timesteps=timesteps, device=device)
 
 
@@ -133,6 +154,59 @@ class EvenDDIMScheduler(EvenTimesteps, DPMSolverMultistepScheduler):
         limit = self.config.clip_sample_range
         return clean if limit is None else clean.clamp(-limit, limit)
 
+    def step(
+        self,
+        model_output: Tensor,
+        timestep: int | Tensor,
+        sample: Tensor,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        variance_noise: Tensor | None = None,
+        return_dict: bool = True,
+        eta: float = 0.0,
+    ) -> Any:
+        """Take a step.
+
+        Args:
+            model_output: what the network said, (B, C, H, W).
+            timestep: of these images, ().
+            sample: the images, (B, C, H, W).
+            generator: for the noise; or a list of them, one for each image.
+            variance_noise: in place of drawing it, (B, C, H, W).
+            return_dict: whether to return a value with a `prev_sample`, or a tuple.
+            eta: of the noise of ancestral sampling, how much is drawn; 0 draws none. Source: Song,
+                Meng and Ermon 2021, equation 16.
+
+        Returns:
+            The images at the next timestep, (B, C, H, W), as the `prev_sample` of a value.
+        """
+        if not eta:
+            return super().step(
+                model_output,
+                timestep,
+                sample,
+                generator=generator,
+                variance_noise=variance_noise,
+                return_dict=return_dict,
+            )
+        if self.step_index is None:
+            self._init_step_index(timestep)
+        index = cast("int", self.step_index)
+        of_x, of_clean, deviation = (row[index] for row in ancestral_weights(self, eta))
+        clean = self.convert_model_output(model_output, sample=sample)
+        made = of_x * sample.to(torch.float32) + of_clean * clean
+        if deviation > 0:
+            if variance_noise is None:
+                variance_noise = randn_tensor(
+                    model_output.shape,
+                    generator=generator,
+                    device=model_output.device,
+                    dtype=model_output.dtype,
+                )
+            made = made + deviation * variance_noise
+        self._step_index = index + 1
+        made = made.to(model_output.dtype)
+        return SchedulerOutput(prev_sample=made) if return_dict else (made,)
+
 
 class TowardsImage:
     """Takes velocities as `x0 - noise`, where diffusers expects `noise - x0`."""
@@ -171,16 +245,29 @@ class FlowScheduler(TowardsImage, FlowMatchEulerDiscreteScheduler):
         )
 
     def set_timesteps(
-        self, num_inference_steps: int, device: str | torch.device | None = None
+        self,
+        num_inference_steps: int | None = None,
+        device: str | torch.device | None = None,
+        sigmas: Sequence[float] | None = None,
+        timesteps: Sequence[float] | None = None,
     ) -> None:
         """Spread the timesteps of a run.
 
         Args:
             num_inference_steps: how many, ≥ 1.
             device: where they go; None is the CPU.
+            sigmas: in place of a number, the shares of noise before the shift, from 1 down.
+            timesteps: in place of a number, what the network is told, from 1000 down.
+
+        Raises:
+            InvalidValueError: more than one of them is given, or none.
         """
-        sigmas = [1 - i / num_inference_steps for i in range(num_inference_steps)]
-        super().set_timesteps(sigmas=sigmas, device=device)
+        levels = levels_of(
+            num_inference_steps, sigmas, timesteps, scheduler=self, shift=self.shift, even=in_equal
+        )
+        before = levels / (self.shift - (self.shift - 1) * levels)  # the shift, undone
+        told = levels * self.config.num_train_timesteps
+        super().set_timesteps(sigmas=list(before), timesteps=list(told), device=device)
 
     def scale_model_input(self, sample: Tensor, timestep: Tensor) -> Tensor:
         """Return the input as it is.
@@ -203,15 +290,43 @@ class FlowHeunScheduler(TowardsImage, FlowMatchHeunDiscreteScheduler):
     design space of diffusion-based generative models, 2022; Lipman et al. 2023.
     """
 
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: str | torch.device | None = None,
+        sigmas: Sequence[float] | None = None,
+        timesteps: Sequence[float] | None = None,
+    ) -> None:
+        """Spread the timesteps of a run.
 
-class FlowDPMScheduler(TowardsImage, DPMSolverMultistepScheduler):
+        Args:
+            num_inference_steps: how many, ≥ 1.
+            device: where they go; None is the CPU.
+            sigmas: in place of a number, the shares of noise before the shift, from 1 down.
+            timesteps: in place of a number, what the network is told, from 1000 down.
+
+        Raises:
+            InvalidValueError: more than one of them is given, or none.
+        """
+        shift = self.config.shift
+        levels = levels_of(
+            num_inference_steps, sigmas, timesteps, scheduler=self, shift=shift, even=to_the_last
+        )
+        super().set_timesteps(len(levels), device=device)
+        once = torch.from_numpy(levels).to(device, torch.float32)
+        twice = torch.cat([once[:1], once[1:].repeat_interleave(2)])
+        self.timesteps = twice * self.config.num_train_timesteps
+        self.sigmas = torch.cat([twice, twice.new_zeros(1)])
+
+
+class FlowDPMScheduler(FromPureNoise, TowardsImage, DPMSolverMultistepScheduler):
     """DPM-Solver++ of flow matching, for networks that predict `x0 - noise`.
 
     Source: Lu et al., DPM-Solver++, 2022.
     """
 
 
-class FlowUniPCScheduler(TowardsImage, UniPCMultistepScheduler):
+class FlowUniPCScheduler(FromPureNoise, TowardsImage, UniPCMultistepScheduler):
     """UniPC of flow matching, for networks that predict `x0 - noise`.
 
     Source: Zhao et al., UniPC, 2023.

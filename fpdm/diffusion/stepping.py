@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 
+from fpdm.diffusion.clock import told_timesteps
 from fpdm.diffusion.moments import moments
 from fpdm.diffusion.steps import Past, Steps
 from fpdm.errors import InvalidValueError
@@ -90,6 +91,7 @@ def stepping(
     *,
     negate: bool,
     device: torch.device,
+    eta: float | None = None,
 ) -> Stepping:
     """The steps of one run: from a table where there is one, otherwise the scheduler's own.
 
@@ -98,13 +100,46 @@ def stepping(
         generator: for schedulers that draw noise; or a list of them, one for each image.
         negate: whether the scheduler is given the negated prediction.
         device: where the images are.
+        eta: how much of the noise of ancestral sampling DDIM draws, from 0 to 1; None is what the
+            scheduler does by itself.
+
+    Raises:
+        InvalidValueError: `eta` is no such number, or the scheduler does not know it.
+
+    Warns:
+        UserWarning: the steps are too long for the scheduler, which would draw garbage.
     """
+    from fpdm.diffusion.rehearsal import warn_of_overshooting, warn_of_steepness
     from fpdm.diffusion.tables import tabled
 
-    steps = tabled(scheduler, negate=negate)
-    if steps is None:
-        return _Library(scheduler, generator, negate=negate, device=device)
-    return Tabled(steps, scheduler, generator, device=device)
+    _check_eta(eta, scheduler)
+    steps = tabled(scheduler, negate=negate, eta=eta)
+    if steps is not None:
+        warn_of_steepness(scheduler, steps.steepness)
+        return Tabled(steps, scheduler, generator, device=device)
+
+    def make(scheduler: Any, generator: torch.Generator) -> Stepping:
+        here = torch.device("cpu")
+        return _Library(scheduler, generator, negate=False, device=here, eta=eta)
+
+    warn_of_overshooting(scheduler, len(scheduler.timesteps), make)
+    return _Library(scheduler, generator, negate=negate, device=device, eta=eta)
+
+
+def _check_eta(eta: float | None, scheduler: Scheduler) -> None:
+    if eta is None:
+        return
+    if isinstance(eta, bool) or not isinstance(eta, (int, float)) or not 0 <= eta <= 1:
+        raise InvalidValueError(f"eta={eta!r}: must be a number from 0 to 1.")
+    if eta and not _takes(scheduler, "eta"):
+        raise InvalidValueError(
+            f"eta={eta:g}: {type(scheduler).__name__} has no eta; leave it out, or use one that "
+            f"has, such as scheduler='ddim'."
+        )
+
+
+def _takes(scheduler: Scheduler, option: str) -> bool:
+    return option in inspect.signature(scheduler.step).parameters
 
 
 class Tabled(Stepping):
@@ -128,7 +163,7 @@ class Tabled(Stepping):
         *,
         device: torch.device,
     ) -> None:
-        self.timesteps = scheduler.timesteps.to(device)
+        self.timesteps = told_timesteps(scheduler).to(device)
         self.moments = moments(scheduler)
         self.steps = steps.to(device)
         self.generator = generator
@@ -200,9 +235,10 @@ class _Library(Stepping):
         *,
         negate: bool,
         device: torch.device,
+        eta: float | None = None,
     ) -> None:
         self.scheduler = own = cast("Any", deepcopy(scheduler))
-        self.timesteps = own.timesteps.to(device)
+        self.timesteps = told_timesteps(own).to(device)
         self.moments = moments(own)
         self.negate = negate
         for name in ("timesteps", "sigmas"):  # what it looks up is where no device is waited for
@@ -210,8 +246,8 @@ class _Library(Stepping):
                 setattr(own, name, vars(own)[name].cpu())
         if getattr(own, "begin_index", 0) is None:  # it would search for its place otherwise
             own.set_begin_index(0)
-        draws = "generator" in inspect.signature(own.step).parameters
-        self.drawing = {"generator": generator} if draws else {}
+        given = {"generator": generator} | ({} if eta is None else {"eta": float(eta)})
+        self.drawing = {name: value for name, value in given.items() if _takes(own, name)}
         # of the schedulers that know the word, those that keep it as their own use the variance
         uses = str(vars(own).get("variance_type", ""))
         self.uses_variance = uses.startswith("learned")

@@ -38,6 +38,11 @@ class Steps:
     draws: tuple[bool, ...] = field(default=())
     learned: bool = False
 
+    @property
+    def steepness(self) -> float:
+        """The largest of the coefficients by which a step multiplies images."""
+        return float(abs(self.table.cpu().numpy()[:, 2:4]).max())
+
     def to(self, device: torch.device) -> Steps:
         """The same, its table on a device.
 
@@ -138,6 +143,11 @@ class Multistep(Steps):
     DPM-Solver++, 2022.
     """
 
+    @property
+    def steepness(self) -> float:
+        """The largest of the coefficients by which a step multiplies images."""
+        return float(abs(self.table.cpu().numpy()[:, 2:]).max())
+
     def begin(self, x: Tensor) -> Past:
         """No clean image before the first: its coefficient is 0."""
         return (torch.zeros_like(x, dtype=_wide(x.dtype)),)
@@ -156,6 +166,11 @@ class Corrected(Steps):
     before, the images are `row[5] * x + row[6] * last + row[7] * clean + row[8] * one +
     row[9] * two`; from there the step goes as in `Multistep`. Source: Zhao et al., UniPC, 2023.
     """
+
+    @property
+    def steepness(self) -> float:
+        """The largest of the coefficients by which a step multiplies images."""
+        return float(abs(self.table.cpu().numpy()[:, 2:]).max())
 
     def begin(self, x: Tensor) -> Past:
         """Nothing to correct with: the coefficients are 0."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from attrs import evolve
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from torch import Tensor
 
+from fpdm.diffusion.levels import ancestral_weights
 from fpdm.diffusion.schedulers import (
     EvenDDIMScheduler,
     EvenDDPMScheduler,
@@ -27,12 +29,13 @@ LEAST = 1e-20  # of a variance, before its logarithm
 FIXED, LEARNED = ("fixed_small", "fixed_large"), "learned_range"
 
 
-def tabled(scheduler: Any, *, negate: bool = False) -> Steps | None:
+def tabled(scheduler: Any, *, negate: bool = False, eta: float | None = None) -> Steps | None:
     """The steps of a run.
 
     Args:
         scheduler: of diffusers, its timesteps set.
         negate: whether the scheduler wants the negated prediction.
+        eta: how much of the noise of ancestral sampling is drawn; None is none.
 
     Returns:
         The steps, on the CPU; None for a scheduler that is not known, is set up in a way that is
@@ -45,7 +48,19 @@ def tabled(scheduler: Any, *, negate: bool = False) -> Steps | None:
     if sigmas is not None and len(sigmas) != len(scheduler.timesteps) + 1:
         return None
     sign = -1.0 if isinstance(scheduler, TowardsImage) != negate else 1.0
-    return make(scheduler, sign)
+    steps = make(scheduler, sign)
+    if eta and steps is not None:
+        return _with_noise(scheduler, steps, eta)
+    return steps
+
+
+def _with_noise(scheduler: Any, steps: Steps, eta: float) -> Steps | None:
+    """DDIM that draws noise."""
+    if type(scheduler) is not EvenDDIMScheduler:
+        return None
+    weights = ancestral_weights(scheduler, eta)
+    draws = tuple(bool(each > 0) for each in weights[-1].numpy())
+    return evolve(steps, table=torch.stack([*steps.table.T[:2], *weights], dim=1), draws=draws)
 
 
 def _flow(scheduler: Any, sign: float) -> Steps | None:

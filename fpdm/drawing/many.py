@@ -72,7 +72,8 @@ def draw(
         rank: which process this is, from 0. Let process 0 call this before the others do.
         world: how many processes share the work.
         settings: of the pipeline's call: `budget`, `num_inference_steps`, `solver`, `allocation`,
-            `init`, `scheduler`, `guidance_scale`, `guidance_channels`, `guidance_interval`.
+            `init`, `scheduler`, `guidance_scale`, `guidance_channels`, `guidance_interval`,
+            `timesteps`, `sigmas`, `eta`.
 
     Raises:
         InvalidValueError: an argument is not allowed, or the folder holds images of other settings,

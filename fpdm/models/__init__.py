@@ -2,6 +2,7 @@
 
 from fpdm.models.block import Block
 from fpdm.models.conditioning import Conditioning, Conditions, Embeddings, TimestepEmbedding
+from fpdm.models.diffusers_dit import DiffusersDiT, open_dit
 from fpdm.models.dit import DiT
 from fpdm.models.fpdit import FixedPointBlock, FPDiT
 from fpdm.models.patches import PatchNetwork
@@ -18,6 +19,7 @@ __all__ = [
     "Conditions",
     "Decoder",
     "DiT",
+    "DiffusersDiT",
     "Embeddings",
     "Encoder",
     "FPDiT",
@@ -28,5 +30,6 @@ __all__ = [
     "TimestepEmbedding",
     "initialise",
     "load_published",
+    "open_dit",
     "sincos_positions",
 ]

@@ -14,6 +14,7 @@ from fpdm.models.positions import MAX_PERIOD
 from fpdm.models.size import Size
 
 FREQUENCIES = 256
+THOUSAND = 1000
 
 
 class Conditioning(NamedTuple):
@@ -61,10 +62,12 @@ class TimestepEmbedding(nn.Module):
 
     Args:
         dim: width D.
+        clock: of what the network was told in training, a name of `CLOCKS`; None is `thousand`.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, clock: str | None = "thousand") -> None:
         super().__init__()
+        self.clock = clock
         self.mlp = nn.Sequential(nn.Linear(FREQUENCIES, dim), nn.SiLU(), nn.Linear(dim, dim))
 
     def forward(self, timestep: Tensor) -> Tensor:
@@ -77,6 +80,9 @@ class TimestepEmbedding(nn.Module):
         last, device = (1 - half) / half, timestep.device
         wide = batch.widest(device)  # a timestep near 1000 costs float32 four digits of the angle
         waves = torch.logspace(0, last, half, base=MAX_PERIOD, dtype=wide, device=device)
+        if self.clock in ("sit", "unit"):
+            timestep = timestep.to(wide) / THOUSAND
+            timestep = 1 - timestep if self.clock == "sit" else timestep
         angle = timestep[:, None] * waves  # in the wider of the two
         waves = torch.cat([angle.cos(), angle.sin()], dim=-1)
         return cast("Tensor", self.mlp(waves.to(cast("nn.Linear", self.mlp[0]).weight.dtype)))
@@ -94,7 +100,7 @@ class Embeddings(nn.Module):
 
     def __init__(self, size: Size, *, timestep_in_explicit: bool) -> None:
         super().__init__()
-        self.timestep = TimestepEmbedding(size.hidden_size)
+        self.timestep = TimestepEmbedding(size.hidden_size, size.clock)
         self.label = nn.Embedding(size.num_classes + size.has_null_class, size.hidden_size)
         self.timestep_in_explicit = timestep_in_explicit
 

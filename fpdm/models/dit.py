@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
@@ -11,6 +11,8 @@ from torch import Tensor
 from fpdm.checks import check_whole
 from fpdm.errors import InvalidValueError
 from fpdm.models.conditioning import Conditioning, Embeddings
+from fpdm.models.diffusers_dit import THEIRS, is_their_pipeline, open_dit
+from fpdm.models.loading import class_of
 from fpdm.models.patches import PatchNetwork
 from fpdm.models.transformer import Decoder, Encoder, initialise
 from fpdm.solution import Denoised, Visited
@@ -32,6 +34,10 @@ class DiT(PatchNetwork):
         has_null_class: whether the label after the others stands for no class; guidance needs it.
         stored_positions: whether the position embeddings are saved with the weights; for
             checkpoints that have others than the sines and cosines that can be computed.
+        clock: of what the network is told, from the clean image to the noise: `thousand`, 0 to
+            1000; `sit`, 1 to 0 as SiT has it; `unit`, 0 to 1. None is not known, taken for
+            `thousand` where noise is predicted, and refused by pipelines of flow matching. A call
+            takes timesteps from 0 to 1000 all the same.
 
     Raises:
         InvalidValueError: a size is not allowed, or two do not fit together.
@@ -62,6 +68,7 @@ class DiT(PatchNetwork):
         learn_sigma: bool = False,
         has_null_class: bool = True,
         stored_positions: bool = False,
+        clock: str | None = "thousand",
     ) -> None:
         super().__init__()
         size = self.size()
@@ -69,6 +76,26 @@ class DiT(PatchNetwork):
         self.encoder = Encoder(size, blocks=check_whole("depth", depth, minimum=1))
         self.decoder = Decoder(size, blocks=0)
         initialise(self)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, **options: Any) -> Any:
+        """Load a network that `save_pretrained` has saved, or that diffusers has.
+
+        Args:
+            pretrained_model_name_or_path: the folder, or its name on the hub.
+            options: of diffusers, such as `torch_dtype`.
+
+        Returns:
+            The network, in evaluation mode; a `DiffusersDiT` if it is a `DiTTransformer2DModel`.
+
+        Raises:
+            InvalidValueError: it was saved from another class, or weights are missing or too many.
+        """
+        name = pretrained_model_name_or_path
+        whole = "subfolder" not in options and is_their_pipeline(name)
+        if whole or class_of(cls, name, options) == THEIRS:
+            return open_dit(name, **options)
+        return super().from_pretrained(name, **options)
 
     @property
     def pre_passes(self) -> int:

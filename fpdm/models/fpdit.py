@@ -114,6 +114,10 @@ class FPDiT(PatchNetwork):
         has_null_class: whether the label after the others stands for no class; guidance needs it.
         stored_positions: whether the position embeddings are saved with the weights; for
             checkpoints that have others than the sines and cosines that can be computed.
+        clock: of what the network is told, from the clean image to the noise: `thousand`, 0 to
+            1000; `sit`, 1 to 0 as SiT has it; `unit`, 0 to 1. None is not known, taken for
+            `thousand` where noise is predicted, and refused by pipelines of flow matching. A call
+            takes timesteps from 0 to 1000 all the same.
         condition_pre_post_on_timestep: whether the explicit layers see the timestep and the class,
             or the class alone.
         solver: what iterates outside training by default: a name, a mapping with options, or an
@@ -155,6 +159,7 @@ class FPDiT(PatchNetwork):
         learn_sigma: bool = False,
         has_null_class: bool = True,
         stored_positions: bool = False,
+        clock: str | None = "thousand",
         condition_pre_post_on_timestep: bool = True,
         solver: Spec | FixedPointSolver = ACROSS_TIMESTEPS,
         init: Spec | InitStrategy = "features",

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from fpdm.checks import check_whole
 from fpdm.errors import InvalidValueError
+from fpdm.models.diffusers_dit import open_dit
 from fpdm.models.dit import DiT
 from fpdm.models.fpdit import FPDiT
-from fpdm.models.patches import PatchNetwork
 from fpdm.models.positions import sincos_positions
 from fpdm.models.presets import PRESETS
+from fpdm.models.saved import SavedNetwork
 from fpdm.models.weights import listed, read_checkpoint
 
 HEADS = {preset.hidden_size: preset.num_heads for preset in PRESETS.values()}
@@ -63,8 +64,11 @@ def load_published(
     num_heads: int | None = None,
     num_classes: int | None = None,
     condition_pre_post_on_timestep: bool = True,
-) -> PatchNetwork:
+    clock: str | None = None,
+) -> SavedNetwork:
     """Read a published checkpoint into an [`FPDiT`][fpdm.FPDiT] or a [`DiT`][fpdm.DiT].
+
+    A folder of diffusers, with a `DiTTransformer2DModel` in it, is read too.
 
     Only tensors and plain values are read; a file that holds anything else is refused, and no code
     of it runs. The network has the dtype of the checkpoint, or float32 where it has several.
@@ -77,6 +81,10 @@ def load_published(
         num_classes: classes. None is what a training checkpoint says of itself; where it says
             nothing, the last row of the label table is taken for no class.
         condition_pre_post_on_timestep: whether the explicit layers of an FPDM see the timestep.
+        clock: of what the network was told in training, from the clean image to the noise:
+            `thousand`, 0 to 1000; `sit`, 1 to 0; `unit`, 0 to 1. None is `sit` where a training
+            checkpoint says that it is of a SiT; otherwise it is not known, and a pipeline of flow
+            matching refuses the network.
 
     Returns:
         The network, in evaluation mode on the CPU.
@@ -85,11 +93,21 @@ def load_published(
         InvalidValueError: the file cannot be read, or does not hold such a network; the message
             names the tensors that are missing, too many or of a wrong shape.
     """
+    if Path(path).is_dir():
+        return _of_diffusers(
+            path,
+            weights=weights,
+            num_heads=num_heads,
+            num_classes=num_classes,
+            clock=None if clock == "thousand" else clock,
+        )
     checkpoint = read_checkpoint(path, weights)
+    clock = ("sit" if is_sit(checkpoint.model) else None) if clock is None else clock
     state, told = checkpoint.state, checkpoint.num_classes if num_classes is None else num_classes
     _check_anchors(state)
     implicit = any(name.startswith(("block_fixed_point", "blocks_pre.")) for name in state)
     config = _read_shapes(state, num_heads=num_heads, num_classes=told, implicit=implicit)
+    config["clock"] = clock
     names = _FPDM if implicit else _DIT
     if implicit:
         config["condition_pre_post_on_timestep"] = condition_pre_post_on_timestep
@@ -111,6 +129,24 @@ def load_published(
         {name: state[_published_name(name, names)] for name in network.state_dict()}
     )
     return network.eval()
+
+
+def is_sit(name: str | None) -> bool:
+    """Whether a network, or a file, is named after SiT (Ma et al. 2024), whose clock runs back.
+
+    Args:
+        name: of the network or the file; None says nothing.
+    """
+    return bool(re.search(r"(?<![a-z])sit(?![a-z])", (name or "").lower()))
+
+
+def _of_diffusers(path: str | Path, **given: Any) -> SavedNetwork:
+    if unread := [name for name, value in given.items() if value is not None]:
+        raise InvalidValueError(
+            f"{', '.join(unread)}: {path} is a folder of diffusers, which says all of it itself; "
+            f"leave it out."
+        )
+    return open_dit(path)
 
 
 def _check_anchors(state: Mapping[str, Tensor]) -> None:

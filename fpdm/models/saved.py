@@ -13,6 +13,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
 from fpdm.errors import InvalidValueError
+from fpdm.models.loading import check_whole_network, class_of
 from fpdm.runtime.storage import written_parts
 
 
@@ -33,6 +34,31 @@ class SavedNetwork(ModelMixin, ConfigMixin):
     def __init__(self) -> None:
         super().__init__()
         self.compile_options: dict[str, Any] | None = None
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, **options: Any) -> Any:
+        """Load a network that `save_pretrained` has saved, all of it.
+
+        Args:
+            pretrained_model_name_or_path: the folder, or its name on the hub.
+            options: of diffusers, such as `torch_dtype`.
+
+        Returns:
+            The network, in evaluation mode.
+
+        Raises:
+            InvalidValueError: it was saved from another class, or weights are missing or too many,
+                in place of which diffusers leaves random ones.
+        """
+        name, wants_told = pretrained_model_name_or_path, options.pop("output_loading_info", False)
+        said = class_of(cls, name, options)
+        if said is not None and said not in [base.__name__ for base in cls.__mro__]:
+            raise InvalidValueError(
+                f"{name} holds a {said}: a {cls.__name__} cannot be loaded from it."
+            )
+        network, told = super().from_pretrained(name, output_loading_info=True, **options)
+        check_whole_network(name, told)
+        return (network, told) if wants_told else network
 
     def compile(self, **options: Any) -> None:
         """Compile the network where it is called, and with it whole timesteps of a pipeline.

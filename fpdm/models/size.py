@@ -7,8 +7,16 @@ from typing import Any
 
 from attrs import field, fields, frozen
 
-from fpdm.checks import flag, real, whole
+from fpdm.checks import check_choice, flag, real, whole
 from fpdm.errors import InvalidValueError
+
+CLOCKS = ("thousand", "sit", "unit")
+"""From the clean image to the noise: 0 to 1000, 1 to 0 as networks of SiT have it, or 0 to 1."""
+
+
+def _clock(_: Any, __: Any, value: object) -> None:
+    if value is not None:
+        check_choice("clock", value, choices=CLOCKS)
 
 
 @frozen
@@ -27,6 +35,7 @@ class Size:
         has_null_class: whether a label after the others stands for no class.
         stored_positions: whether positions are saved with the weights, or are the sines and
             cosines that can be computed.
+        clock: of what a network is told: `thousand`, `sit`, `unit`, or None where it is not known.
 
     Raises:
         InvalidValueError: a size is not allowed, or two do not fit together.
@@ -42,6 +51,7 @@ class Size:
     learn_sigma: bool = field(validator=flag)
     has_null_class: bool = field(validator=flag)
     stored_positions: bool = field(validator=flag)
+    clock: str | None = field(default="thousand", validator=_clock)
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Size:

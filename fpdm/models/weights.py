@@ -30,10 +30,12 @@ class Checkpoint:
     Attributes:
         state: the weights, by their published names.
         num_classes: classes, as the training has noted them; None if it has not.
+        model: what the training calls the network, such as `SiT-XL/2`; None if it does not.
     """
 
     state: dict[str, Tensor]
     num_classes: int | None = None
+    model: str | None = None
 
 
 def read_checkpoint(path: str | Path, weights: str | None = None) -> Checkpoint:
@@ -68,7 +70,12 @@ def read_checkpoint(path: str | Path, weights: str | None = None) -> Checkpoint:
     state = content[weights or there[0]] if there else content
     noted = vars(args) if isinstance(args, argparse.Namespace) else args
     classes = noted.get("num_classes") if isinstance(noted, Mapping) else None
-    return Checkpoint(_check_state(state, path), classes if isinstance(classes, int) else None)
+    model = noted.get("model") if isinstance(noted, Mapping) else None
+    return Checkpoint(
+        _check_state(state, path),
+        classes if isinstance(classes, int) else None,
+        model if isinstance(model, str) else None,
+    )
 
 
 def _read(path: Path) -> Any:

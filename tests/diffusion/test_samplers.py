@@ -150,7 +150,6 @@ def test_every_velocity_scheduler_of_a_process_has_its_sign(name):
     ("scheduler", "steps", "message"),
     [
         (Diffusion().scheduler("dpm++"), 1000, "repeats a timestep; use fewer"),
-        (Diffusion("flow").scheduler("unipc"), 999, "repeats a timestep; use fewer"),
         (Diffusion().scheduler("heun"), 1, "begins at timestep 0 of 1000, which is not the noise"),
         (EDMEulerScheduler(), 50, "begins at timestep 1.09551 of 1000, which is not the noise"),
     ],
@@ -163,7 +162,7 @@ def test_timesteps_that_are_no_run_from_noise_to_image_are_refused(scheduler, st
 @pytest.mark.parametrize("calls", [1000, 4000])
 @pytest.mark.parametrize(
     ("prediction", "name", "most"),
-    [("epsilon", "dpm++", 999), ("epsilon", "ddim", 1000), ("flow", "unipc", 998)],
+    [("epsilon", "dpm++", 999), ("epsilon", "ddim", 1000), ("flow", "unipc", 1000)],
 )
 def test_as_many_timesteps_as_there_are_without_repeating_one(prediction, name, most, calls):
     scheduler = Diffusion(prediction).scheduler(name)
@@ -242,6 +241,9 @@ def test_betas_and_clamps_go_with_a_process():
     shifted = switch(fpdm.FlowScheduler(shift=3.0), "dpm++")
     shifted.set_timesteps(4)
     assert float(shifted.sigmas[1]) == pytest.approx(3 * 0.75 / (1 + 2 * 0.75), abs=2e-3)
+    for name in FLOW_MATCHING:  # and back
+        again = switch(switch(shifted, name), "euler")
+        assert again.config.shift == 3.0, name
 
 
 def test_a_scheduler_that_does_not_say_what_it_expects_cannot_be_exchanged_by_name():

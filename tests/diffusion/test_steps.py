@@ -18,16 +18,15 @@ FIRST_DIGITS = {"ddim": 1e-6, "ddpm": 1e-6, "dpm++": 1e-6, "euler": 1e-6, "unipc
 """Of UniPC the library's coefficients cancel more digits the shorter the steps are."""
 
 
-def differ(scheduler, *, seed, negate=False, learned=False, dtype=torch.float32) -> float:
+def differ(scheduler, *, seed, negate=False, learned=False, dtype=torch.float32, eta=None) -> float:
     """How far the two are apart at the worst step from the same images, relative to them."""
     rng = torch.Generator().manual_seed(seed)
     first, second = (torch.Generator().manual_seed(seed) for _ in range(2))
-    steps = tabled(scheduler, negate=negate)
+    steps = tabled(scheduler, negate=negate, eta=eta)
     assert steps is not None
-    ours = stepping(scheduler, first, negate=negate, device=torch.device("cpu"))
-    theirs = fpdm.diffusion.stepping._Library(
-        scheduler, second, negate=negate, device=torch.device("cpu")
-    )
+    how = {"negate": negate, "device": torch.device("cpu"), "eta": eta}
+    ours = stepping(scheduler, first, **how)
+    theirs = fpdm.diffusion.stepping._Library(scheduler, second, **how)
     x, worst = torch.randn(SHAPE, generator=rng, dtype=dtype), 0.0
     for index in range(len(ours.timesteps)):
         prediction, variance = torch.randn(2, *SHAPE, generator=rng, dtype=dtype)

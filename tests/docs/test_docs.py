@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import DiTTransformer2DModel
 
 import fpdm
 from fpdm import hookspecs
@@ -43,7 +44,10 @@ def here(tmp_path, monkeypatch):
 
 def prepare(page: Path, folder: Path) -> None:
     if page.name == "published.md":
-        torch.save(published.state("dit"), folder / "DiT-S-2.pt")
+        for name in ("DiT-S-2.pt", "SiT-XL-2-256.pt"):
+            torch.save(published.state("dit"), folder / name)
+        sizes = {"num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 1}
+        DiTTransformer2DModel(**sizes, sample_size=8).save_pretrained(folder / "DiT-XL-2-256")
     if page.name in ("published.md", "data.md", "processes.md"):
         pictures.tiny_vae().save_pretrained(folder / "tiny-vae")
         pictures.image_folder(folder / "imagenet" / "train", each=1)

@@ -45,7 +45,9 @@ def test_a_learned_variance_is_used_where_it_can_be_and_dropped_elsewhere(model)
     used = images(pipe, **call)
     assert not torch.equal(used, images(pipe, scheduler=process.scheduler("ddpm"), **call))
     for name in ("ddim", "dpm++", "unipc", "euler", "euler-ancestral", "heun"):
-        assert images(pipe, scheduler=name, **call).shape == (3, 1, 4, 4), name
+        steps = 7 if name == "heun" else 4  # of which it is sound
+        drawn = images(pipe, scheduler=name, num_inference_steps=steps, **call)
+        assert drawn.shape == (3, 1, 4, 4), name
 
 
 @pytest.mark.parametrize("channels", [1, 4])

@@ -238,8 +238,8 @@ def test_what_does_not_exist_is_one_sentence_and_writes_nothing(
 def test_a_scheduler_of_second_order_pays_for_all_its_calls(name):
     pipe = pipeline(tiny(evals=3))
     with BlockPasses(pipe.model) as passes:
-        result = draw(pipe, scheduler=name, num_inference_steps=5, budget=None)
-    calls = 9 if name == "heun" else 5
+        result = draw(pipe, scheduler=name, num_inference_steps=8, budget=None)
+    calls = 15 if name == "heun" else 8
     assert len(result.steps) == calls
     assert passes.count == sum(step.passes for step in result.steps) == calls * (1 + 3 + 1)
     with BlockPasses(pipe.model) as passes:

@@ -1,0 +1,135 @@
+"""A run that would draw garbage is warned of, with every scheduler and any number of steps."""
+
+import inspect
+import warnings
+from copy import deepcopy
+from functools import cache
+
+import diffusers
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fpdm
+from fpdm.diffusion import Diffusion
+from fpdm.diffusion.samplers import DIFFUSION, FLOW_MATCHING, set_timesteps
+from fpdm.errors import InvalidValueError
+from tests.diffusion.test_samplers import Oracle
+from tests.sampling.pipelines import draw, pipeline, seeded
+
+OURS = [("v_prediction", name) for name in DIFFUSION] + [("flow", name) for name in FLOW_MATCHING]
+THEIRS = [
+    *("DDIMScheduler", "DDPMScheduler", "PNDMScheduler", "LMSDiscreteScheduler"),
+    *("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler"),
+    *("KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler", "DEISMultistepScheduler"),
+    *("DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler", "UniPCMultistepScheduler"),
+    *("SASolverScheduler", "LCMScheduler", "TCDScheduler", "FlowMatchHeunDiscreteScheduler"),
+]
+CASES = [("linspace", False), ("leading", False), ("trailing", False), ("linspace", True)]
+
+# of NumPy, about diffusers
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def contrast(scheduler, kind: str, count: int = 200) -> float:
+    """Of data that are normal, how many times their deviation is drawn by the best network.
+
+    It is not the one of the rehearsal: it has another mean and another deviation.
+    """
+    model = Oracle(kind)
+    noise = torch.randn(count, 1, 8, 8, generator=seeded())
+    run = fpdm.sample(
+        model,
+        scheduler,
+        noise * float(getattr(scheduler, "init_noise_sigma", 1.0)),
+        torch.zeros(count, dtype=torch.int64),
+        budget=len(scheduler.timesteps) * model.pre_passes,
+        generator=seeded(1),
+    )
+    with torch.no_grad():
+        *_, last = run
+    return float(last.sample.std()) / 0.2
+
+
+def holds(scheduler, kind: str) -> None:
+    """Either the contrast is right, or less where steps are few; or a warning has said so."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        found = contrast(scheduler, kind)
+    overshoots = [str(each.message) for each in told if "overshoots" in str(each.message)]
+    if not overshoots:
+        assert found <= 2.2
+    else:
+        assert found > 1.3
+        assert "num_inference_steps ≥" in overshoots[0]
+
+
+def spread(scheduler, steps: int) -> bool:
+    try:
+        set_timesteps(scheduler, steps)
+    except InvalidValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("kind", "name"), OURS)
+@given(steps=st.integers(1, 14))
+@settings(max_examples=7, deadline=None)
+def test_few_steps_are_sound_or_warned_of(kind, name, steps):
+    scheduler = Diffusion(kind).scheduler(name)
+    if spread(scheduler, steps):
+        holds(scheduler, kind)
+
+
+@cache
+def made(name: str, spacing: str, *, karras: bool):
+    cls = getattr(diffusers, name)
+    wanted = {
+        "beta_start": 1e-4,
+        "beta_end": 0.02,
+        "clip_sample": False,
+        "timestep_spacing": spacing,
+        "use_karras_sigmas": karras,
+    }
+    known = inspect.signature(cls.__init__).parameters
+    return cls(**{key: value for key, value in wanted.items() if key in known})
+
+
+@pytest.mark.parametrize("name", THEIRS)
+@given(steps=st.integers(1, 14), case=st.sampled_from(CASES))
+@settings(max_examples=6, deadline=None)
+def test_so_are_those_of_diffusers(name, steps, case):
+    spacing, karras = case
+    scheduler = deepcopy(made(name, spacing, karras=karras))
+    if spread(scheduler, steps):
+        holds(scheduler, "flow_prediction" if name.startswith("Flow") else "epsilon")
+
+
+def test_timesteps_that_are_not_finite_are_refused():
+    with pytest.raises(InvalidValueError, match="makes timesteps of it that are not finite; use"):
+        set_timesteps(made("KDPM2AncestralDiscreteScheduler", "linspace", karras=False), 2)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+def test_heun_is_sound_from_seven_steps_on(kind):
+    pipe = pipeline(scheduler=Diffusion(kind).scheduler())
+    for call in ({"num_inference_steps": 3}, {"num_inference_steps": None, "budget": 12}):
+        with pytest.warns(UserWarning, match=r"overshoots.* use num_inference_steps ≥ 7, or"):
+            draw(pipe, scheduler="heun", **{"budget": None} | call)
+    draw(pipe, scheduler="heun", num_inference_steps=7, budget=None)
+
+
+def test_a_step_far_longer_than_the_one_before_is_warned_of():
+    pipe, timesteps = pipeline(), [999, 500, 499, 0]
+    call = {"num_inference_steps": None, "budget": None, "timesteps": timesteps}
+    with pytest.warns(UserWarning, match=r"errors of the network are multiplied by \d+; spread"):
+        draw(pipe, scheduler="dpm++", **call)
+    draw(pipe, scheduler="ddim", **call)
+    draw(pipe, scheduler="dpm++", **call | {"timesteps": [999, 700, 400, 0]})
+
+
+def test_a_rehearsal_touches_no_randomness():
+    pipe, state = pipeline(), torch.random.get_rng_state()
+    draw(pipe, scheduler="euler-ancestral", generator=seeded())
+    assert torch.equal(torch.random.get_rng_state(), state)
