@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fpdm import batch
 from fpdm.errors import PluginError
+from fpdm.runtime.trees import register_tree
 
 
 class Status(enum.IntEnum):
@@ -56,7 +57,7 @@ class Solution:
         trace: the relative residual of every evaluation, (evals, B), where
             [`fpdm.trace`][fpdm.trace] asked for it; else None.
         carry: what the solver may go on from at the next timestep; None unless it was told to
-            carry something.
+            carry something. It is no tensor: what `torch.export` and `torch.func` make has none.
         grad_evals: how many of `evals` carry the gradient; None but from a layer in training.
         start_residual: the relative residual at the start of the solve, (B,); likewise.
     """
@@ -177,6 +178,14 @@ class Denoised:
         if self.solution is None or self.features is None:
             raise PluginError("There is no solution with features to go on from.")
         return Visited(moment, self.features, self.solution)
+
+
+register_tree(
+    Solution,
+    tensors=("value", "residual", "status", "absolute_residual", "trace", "start_residual"),
+    plain=("evals", "grad_evals"),
+)
+register_tree(Denoised, tensors=("sample", "solution", "features"))
 
 
 def join(first: Solution, second: Solution) -> Solution:

@@ -6,11 +6,14 @@ ICCV 2023.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fpdm.models.recomputation import Checkpointed
 from fpdm.models.size import Size
@@ -74,8 +77,53 @@ class Attention(nn.Module):
         """
         qkv = projected.unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, heads, D / heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, D / heads)
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = attend(query, key, value)
         return cast("Tensor", self.proj(mixed.transpose(1, 2).flatten(2)))
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attend; each (B, heads, N, D / heads), as is what comes out.
+
+    Args:
+        query: (B, heads, N, D / heads).
+        key: likewise.
+        value: likewise.
+    """
+    with nullcontext() if _is_fused(query) else sdpa_kernel(SDPBackend.MATH):
+        return F.scaled_dot_product_attention(query, key, value)
+
+
+def _is_fused(query: Tensor) -> bool:
+    """Whether a fused kernel can be used.
+
+    None has a derivative in forward mode, and that of the CPU has no rule for batches of batches.
+    """
+    if torch.compiler.is_compiling():
+        return True
+    if forward_ad.unpack_dual(query).tangent is not None:
+        return False
+    return query.device.type != "cpu" or not torch._C._are_functorch_transforms_active()
+
+
+class MLP(nn.Sequential):
+    """Two linear layers with a tanh-GELU between them.
+
+    Args:
+        dim: width D.
+        hidden: width H between the two.
+    """
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        gelu = nn.GELU(approximate="tanh")
+        super().__init__(nn.Linear(dim, hidden), gelu, nn.Linear(hidden, dim))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Go on from what the first layer has made of the tokens; (B, N, H) → (B, N, D).
+
+        Args:
+            hidden: (B, N, H).
+        """
+        return cast("Tensor", self[2](self[1](hidden)))
 
 
 class Block(Checkpointed):
@@ -91,9 +139,7 @@ class Block(Checkpointed):
         self.norm1 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
         self.attn = Attention(dim, size.num_heads)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
-        self.mlp = nn.Sequential(
-            nn.Linear(dim, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, dim)
-        )
+        self.mlp = MLP(dim, hidden)
         self.modulation = nn.Linear(dim, 6 * dim)
 
     def modulate(self, cond: Tensor) -> Modulation:
@@ -108,14 +154,17 @@ class Block(Checkpointed):
         shift1, _, gate1, shift2, _, gate2 = said.split(1, dim=1)
         return Modulation(shift1, scale1, gate1, shift2, scale2, gate2)
 
-    def forward(self, x: Tensor, by: Modulation) -> Tensor:
+    def forward(self, x: Tensor, by: Modulation | Tensor, *, inside: bool = False) -> Tensor:
         """Run the block; (B, N, D) → (B, N, D).
 
         Args:
             x: tokens, (B, N, D).
-            by: what the conditioning says.
+            by: what the conditioning says to this block, or the conditioning itself, (B, D).
+            inside: whether it runs inside of what is computed again as a whole, if so switched:
+                that has nothing to keep inside.
         """
-        return self.recompute(self.run, x, by)
+        said = self.modulate(by) if isinstance(by, Tensor) else by
+        return self.run(x, said) if inside else self.recompute(self.run, x, said)
 
     def run(self, x: Tensor, by: Modulation) -> Tensor:
         """Run the block, keeping all that its gradient needs; (B, N, D) → (B, N, D).
@@ -127,16 +176,13 @@ class Block(Checkpointed):
         projected = self.cheaply(self._to_attention, x, by.shift1, by.scale1)
         x = torch.addcmul(x, by.gate1, self.attn(projected))
         hidden = self.cheaply(self._to_hidden, x, by.shift2, by.scale2)
-        return torch.addcmul(x, by.gate2, self.cheaply(self._from_hidden, hidden))
+        return torch.addcmul(x, by.gate2, self.cheaply(self.mlp, hidden))
 
     def _to_attention(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
         return cast("Tensor", self.attn.qkv(modulate(self.norm1(x), shift, scale)))
 
     def _to_hidden(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
         return cast("Tensor", self.mlp[0](modulate(self.norm2(x), shift, scale)))
-
-    def _from_hidden(self, hidden: Tensor) -> Tensor:
-        return cast("Tensor", self.mlp[2](self.mlp[1](hidden)))
 
 
 def run_blocks(blocks: nn.ModuleList, x: Tensor, cond: Tensor) -> Tensor:
@@ -148,5 +194,5 @@ def run_blocks(blocks: nn.ModuleList, x: Tensor, cond: Tensor) -> Tensor:
         cond: what they are conditioned on, (B, D).
     """
     for block in blocks:
-        x = block(x, cast("Block", block).modulate(cond))
+        x = block(x, cond)
     return x

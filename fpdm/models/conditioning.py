@@ -6,6 +6,7 @@ from typing import NamedTuple, cast
 
 import torch
 from attrs import frozen
+from diffusers.models.modeling_utils import get_parameter_dtype
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -70,11 +71,12 @@ class TimestepEmbedding(nn.Module):
         self.clock = clock
         self.mlp = nn.Sequential(nn.Linear(FREQUENCIES, dim), nn.SiLU(), nn.Linear(dim, dim))
 
-    def forward(self, timestep: Tensor) -> Tensor:
+    def forward(self, timestep: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Embed; (B,) → (B, D).
 
         Args:
             timestep: from 0 to 1000, (B,).
+            dtype: that the network computes in; None asks the weights, and what casts them.
         """
         half = FREQUENCIES // 2
         last, device = (1 - half) / half, timestep.device
@@ -85,7 +87,7 @@ class TimestepEmbedding(nn.Module):
             timestep = 1 - timestep if self.clock == "sit" else timestep
         angle = timestep[:, None] * waves  # in the wider of the two
         waves = torch.cat([angle.cos(), angle.sin()], dim=-1)
-        return cast("Tensor", self.mlp(waves.to(cast("nn.Linear", self.mlp[0]).weight.dtype)))
+        return cast("Tensor", self.mlp(waves.to(dtype or get_parameter_dtype(self))))
 
 
 class Embeddings(nn.Module):
@@ -104,28 +106,34 @@ class Embeddings(nn.Module):
         self.label = nn.Embedding(size.num_classes + size.has_null_class, size.hidden_size)
         self.timestep_in_explicit = timestep_in_explicit
 
-    def forward(self, timestep: Tensor, class_labels: Tensor) -> Conditioning:
+    def forward(
+        self, timestep: Tensor, class_labels: Tensor, dtype: torch.dtype | None = None
+    ) -> Conditioning:
         """Embed; (B,), (B,) → two of (B, D).
 
         Args:
             timestep: from 0 to 1000, (B,).
             class_labels: (B,), int64.
+            dtype: that the network computes in; None asks the weights, and what casts them.
         """
         label = self.label(class_labels)
-        full = F.silu(self.timestep(timestep) + label)
+        full = F.silu(self.timestep(timestep, dtype) + label)
         return Conditioning(full, full if self.timestep_in_explicit else F.silu(label))
 
-    def prepare(self, timesteps: Tensor, class_labels: Tensor) -> Conditions:
+    def prepare(
+        self, timesteps: Tensor, class_labels: Tensor, dtype: torch.dtype | None = None
+    ) -> Conditions:
         """Embed every timestep and every class of a run; (T,), (B,) → T times two of (B, D).
 
         Args:
             timesteps: from 0 to 1000, (T,).
             class_labels: (B,), int64.
+            dtype: that the network computes in; None asks the weights, and what casts them.
         """
         where, here = timesteps.device, self.label.weight.device  # apart, where it is offloaded
         labels = self.label(class_labels.to(here)).to(where)
         return Conditions(
-            self.timestep(timesteps.to(here)).to(where),
+            self.timestep(timesteps.to(here), dtype).to(where),
             labels,
             None if self.timestep_in_explicit else F.silu(labels),
         )

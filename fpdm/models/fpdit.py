@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, cast
 
-import torch
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,6 +17,7 @@ from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.layer import ACROSS_TIMESTEPS, FixedPointLayer
 from fpdm.models.block import Block, Modulation
 from fpdm.models.conditioning import Conditioning, Embeddings
+from fpdm.models.mix import Mix
 from fpdm.models.patches import PatchNetwork
 from fpdm.models.recomputation import Checkpointed
 from fpdm.models.size import Size
@@ -42,7 +42,7 @@ class FixedPointBlock(Checkpointed):
         super().__init__()
         dim = size.hidden_size
         self.injection = nn.Linear(dim, dim)
-        self.mix = nn.Linear(2 * dim, 2 * dim)  # W1; its columns are [state, injection]
+        self.mix = Mix(dim)  # W1
         self.narrow = nn.Linear(2 * dim, dim)  # W2
         self.block = Block(size)
         self.block.lean = True
@@ -60,38 +60,29 @@ class FixedPointBlock(Checkpointed):
         Returns:
             A map of (B, N, D) to (B, N, D); each call is one evaluation, one block pass.
         """
-        by_state, by_injection = self.mix.weight.chunk(2, dim=1)
-        constant = F.linear(self.injection(features), by_injection, self.mix.bias)
-        return partial(
-            self, by_state=by_state, constant=constant, by=self.block.modulate(cond.full)
-        )
+        constant = self.mix.injection(self.injection(features))
+        return partial(self, constant=constant, by=self.block.modulate(cond.full))
 
-    def forward(self, z: Tensor, by_state: Tensor, constant: Tensor, by: Modulation) -> Tensor:
+    def forward(self, z: Tensor, constant: Tensor, by: Modulation) -> Tensor:
         """Iterate once; (B, N, D) → (B, N, D).
 
         Args:
             z: the iterate, (B, N, D).
-            by_state: the columns of W1 for the state, (2 D, D).
             constant: what the injection adds, (B, N, 2 D).
             by: what the conditioning says to the block.
         """
-        return self.recompute(self.run, z, by_state, constant, by)
+        return self.recompute(self.run, z, constant, by)
 
-    def run(self, z: Tensor, by_state: Tensor, constant: Tensor, by: Modulation) -> Tensor:
+    def run(self, z: Tensor, constant: Tensor, by: Modulation) -> Tensor:
         """Iterate once, keeping all that the gradient needs; (B, N, D) → (B, N, D).
 
         Args:
             z: the iterate, (B, N, D).
-            by_state: the columns of W1 for the state, (2 D, D).
             constant: what the injection adds, (B, N, 2 D).
             by: what the conditioning says to the block.
         """
-        mixed = torch.addmm(constant.flatten(0, 1), z.flatten(0, 1), by_state.t())
-        mixed = mixed.unflatten(0, z.shape[:2])
-        # the inside of what is computed again has nothing to keep
-        again = self.gradient_checkpointing and torch.is_grad_enabled()
-        block = self.block.run if again else self.block
-        return block(self.cheaply(self._narrow, mixed), by)
+        x = self.cheaply(self._narrow, self.mix(z, constant))
+        return cast("Tensor", self.block(x, by, inside=True))
 
     def _narrow(self, mixed: Tensor) -> Tensor:
         return cast("Tensor", self.narrow(F.gelu(mixed, approximate="tanh")))

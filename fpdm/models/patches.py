@@ -111,7 +111,9 @@ class PatchNetwork(SavedNetwork):
         weight = self.embeddings.label.weight
         if weight.is_meta or hasattr(weight, "full_tensor"):  # offloaded, or sharded
             return None
-        return self.embeddings.prepare(timesteps, class_labels)
+        if any(hasattr(each, "_diffusers_hook") for each in (self, self.embeddings)):
+            return None  # which brings the weights where they are called, and this is no call
+        return self.embeddings.prepare(timesteps, class_labels, self.dtype)
 
     def condition(
         self,
@@ -144,4 +146,4 @@ class PatchNetwork(SavedNetwork):
         if timestep is None or class_labels is None:
             raise InvalidValueError("timestep, class_labels: both must be given, or a condition.")
         timestep = self.check_call(x, timestep, class_labels)
-        return cast("Conditioning", self.embeddings(timestep, class_labels))
+        return cast("Conditioning", self.embeddings(timestep, class_labels, x.dtype))

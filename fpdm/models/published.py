@@ -20,6 +20,8 @@ from fpdm.errors import InvalidValueError
 from fpdm.models.diffusers_dit import open_dit
 from fpdm.models.dit import DiT
 from fpdm.models.fpdit import FPDiT
+from fpdm.models.mix import Mix
+from fpdm.models.patches import PatchNetwork
 from fpdm.models.positions import sincos_positions
 from fpdm.models.presets import PRESETS
 from fpdm.models.saved import SavedNetwork
@@ -115,7 +117,7 @@ def load_published(
     with torch.device("meta"):
         expected = {
             _published_name(name, names): tuple(tensor.shape)
-            for name, tensor in cls(**config | {"stored_positions": True}).state_dict().items()
+            for name, tensor in _whole(cls(**config | {"stored_positions": True})).items()
         }
     _compare(state, expected)
     if lost := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
@@ -125,9 +127,7 @@ def load_published(
     network = cls(**config)
     dtypes = {tensor.dtype for tensor in state.values()}
     nn.Module.to(network, dtypes.pop() if len(dtypes) == 1 else torch.float32)
-    network.load_state_dict(
-        {name: state[_published_name(name, names)] for name in network.state_dict()}
-    )
+    network.load_state_dict({name: state[_published_name(name, names)] for name in _whole(network)})
     return network.eval()
 
 
@@ -147,6 +147,15 @@ def _of_diffusers(path: str | Path, **given: Any) -> SavedNetwork:
             f"leave it out."
         )
     return open_dit(path)
+
+
+def _whole(network: PatchNetwork) -> dict[str, Tensor]:
+    """The tensors of a network, where one that is published whole is not in parts."""
+    tensors = dict(network.state_dict())
+    for name, module in network.named_modules():
+        if isinstance(module, Mix):
+            module.whole(tensors, f"{name}.")
+    return tensors
 
 
 def _check_anchors(state: Mapping[str, Tensor]) -> None:

@@ -35,7 +35,7 @@ class Checkpointed(nn.Module):
         Returns:
             What `run` returns, of its shape.
         """
-        if self.gradient_checkpointing and torch.is_grad_enabled():
+        if self.gradient_checkpointing and _can_compute_again():
             return self._gradient_checkpointing_func(run, *inputs)
         return run(*inputs)
 
@@ -53,7 +53,15 @@ class Checkpointed(nn.Module):
         Returns:
             What `run` returns, of its shape.
         """
-        again = self.lean and self.training and torch.is_grad_enabled()
+        again = self.lean and self.training and _can_compute_again()
         if again and not self.gradient_checkpointing and not torch.compiler.is_compiling():
             return checkpoint(run, *inputs, use_reentrant=False, preserve_rng_state=False)
         return run(*inputs)
+
+
+def _can_compute_again() -> bool:
+    """Whether there is a backward pass, and one that keeps what it is told to.
+
+    A transform of `torch.func` keeps all that it needs by itself.
+    """
+    return torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active()

@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 from diffusers.configuration_utils import ConfigMixin
+from diffusers.models.model_loading_utils import load_state_dict
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
+from fpdm import batch
 from fpdm.errors import InvalidValueError
 from fpdm.models.loading import check_whole_network, class_of
 from fpdm.runtime.storage import written_parts
@@ -113,6 +115,48 @@ class SavedNetwork(ModelMixin, ConfigMixin):
                 **options,
             )
 
+    def renew(self, tensors: dict[str, Tensor]) -> None:
+        """Give the tensors that an older version has saved the names of this one, in place.
+
+        Args:
+            tensors: weights by name, or what an optimizer keeps for each of them, of the same
+                shape or of one element.
+        """
+        for name, module in self.named_modules():
+            if module is not self and hasattr(module, "renew"):
+                module.renew(tensors, f"{name}.")
+
+    def _fix_state_dict_keys_on_load(self, state_dict: dict[str, Tensor]) -> None:
+        self.renew(state_dict)  # diffusers asks for this, of a checkpoint in one file
+
+    @classmethod
+    def _load_pretrained_model(
+        cls,
+        model: SavedNetwork,
+        state_dict: dict[str, Tensor] | None,
+        resolved_model_file: list[str],
+        pretrained_model_name_or_path: str,
+        loaded_keys: list[str],
+        **options: Any,
+    ) -> Any:
+        """Load a checkpoint; one in several files is renewed here."""
+        names = dict.fromkeys(loaded_keys, torch.empty((), device="meta"))
+        model.renew(names)
+        if state_dict is None and names.keys() != set(loaded_keys):
+            state_dict = {}
+            for file in resolved_model_file:
+                state_dict |= load_state_dict(file)
+            model.renew(state_dict)
+            loaded_keys = list(state_dict)
+        return super()._load_pretrained_model(
+            model,
+            state_dict,
+            resolved_model_file,
+            pretrained_model_name_or_path,
+            loaded_keys,
+            **options,
+        )
+
     @property
     def null_class(self) -> int | None:
         """The label for no class, after all others; None where the network was told of none."""
@@ -171,11 +215,9 @@ class SavedNetwork(ModelMixin, ConfigMixin):
         """
         if labels.dtype not in (torch.int64, torch.int32):
             raise InvalidValueError(f"class_labels are {labels.dtype}: must be int64.")
-        if labels.device.type != "cpu" or torch.compiler.is_compiling():
-            return  # a look at the values would wait for the device
         last = self.config["num_classes"] - 1 if self.null_class is None else self.null_class
-        values = labels.numpy()  # which dispatches nothing
-        if len(values) and not 0 <= values.min() <= values.max() <= last:
+        values = batch.look(labels)
+        if values is not None and values.size and not 0 <= values.min() <= values.max() <= last:
             raise InvalidValueError(
                 f"class_labels={labels.tolist()}: must be whole numbers from 0 to {last}."
             )

@@ -7,12 +7,13 @@ models with transformers, ICCV 2023.
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from fpdm.models.block import Block, modulate, run_blocks
 from fpdm.models.conditioning import Conditioning, TimestepEmbedding
+from fpdm.models.mix import Mix
 from fpdm.models.positions import sincos_positions
 from fpdm.models.size import Size
 
@@ -30,11 +31,10 @@ class Encoder(nn.Module):
         dim, patch = size.hidden_size, size.patch_size
         self.patches = nn.Conv2d(size.in_channels, dim, patch, stride=patch)
         self.blocks = nn.ModuleList(Block(size) for _ in range(blocks))
+        self.grid, self.stored_positions = size.sample_size // patch, size.stored_positions
         self.positions: Tensor
         self.register_buffer(
-            "positions",
-            sincos_positions(dim, size.sample_size // patch),
-            persistent=size.stored_positions,
+            "positions", sincos_positions(dim, self.grid), persistent=size.stored_positions
         )
 
     def forward(self, x: Tensor, cond: Conditioning) -> Tensor:
@@ -49,6 +49,15 @@ class Encoder(nn.Module):
         # the sum lies in memory as its first part does, one token after the other
         x = self.positions.to(x.dtype) + x.expand(sides, *x.shape)  # (S, B, N, D)
         return run_blocks(self.blocks, x.flatten(0, 1), cond.explicit)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Load, and compute again what is not stored: it is lost on the way over `meta`."""
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        if not self.stored_positions:
+            lost = self.positions
+            near = state_dict.get(f"{prefix}patches.weight", lost) if lost.is_meta else lost
+            fresh = sincos_positions(lost.shape[2], self.grid)
+            self.positions = fresh.to(near.device, lost.dtype)
 
 
 class Decoder(nn.Module):
@@ -114,13 +123,7 @@ def initialise(network: nn.Module) -> None:
     Args:
         network: its weights are written to.
     """
-    for module in network.modules():
-        if isinstance(module, (nn.Linear, nn.Conv2d)):
-            nn.init.xavier_uniform_(module.weight.view(module.weight.shape[0], -1))
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=0.02)
+    _draw(network)
     for module in network.modules():
         if isinstance(module, TimestepEmbedding):
             for linear in (module.mlp[0], module.mlp[2]):
@@ -129,3 +132,18 @@ def initialise(network: nn.Module) -> None:
             nn.init.zeros_(module.modulation.weight)
         if isinstance(module, FinalLayer):
             nn.init.zeros_(module.linear.weight)
+
+
+def _draw(module: nn.Module) -> None:
+    """Draw the weights of a module and of all in it, in the order in which they stand."""
+    if isinstance(module, Mix):
+        module.initialise()
+        return
+    if isinstance(module, (nn.Linear, nn.Conv2d)):
+        nn.init.xavier_uniform_(module.weight.view(module.weight.shape[0], -1))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+    for part in module.children():
+        _draw(part)

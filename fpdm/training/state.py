@@ -30,6 +30,7 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from fpdm.errors import InvalidValueError, UnknownNameError
+from fpdm.models import SavedNetwork
 from fpdm.plugins import host
 from fpdm.training.checkpoints import INNER, read_json
 from fpdm.training.longer import said_of_steps
@@ -118,14 +119,15 @@ def restore(training: Training, folder: Path) -> tuple[str, ...]:
 
 
 def _restore(training: Training, state: Mapping[str, Any], inner: Path) -> None:
-    set_model_state_dict(training.network, load_file(inner / MODEL), options=WHOLE)
+    weights: Any = _renewed(training, load_file(inner / MODEL))
+    set_model_state_dict(training.network, weights, options=WHOLE)
     optimizer = _optimizer(training)
     groups: Any = get_optimizer_state_dict(training.network, optimizer)["param_groups"]
-    slots: Any = _slots(load_file(inner / OPTIMIZER))
+    slots: Any = _slots(training, load_file(inner / OPTIMIZER))
     set_optimizer_state_dict(
         training.network, optimizer, {"state": slots, "param_groups": groups}, options=WHOLE
     )
-    average = load_file(inner.parent / AVERAGE)
+    average = _renewed(training, load_file(inner.parent / AVERAGE))
     names = [name for name, _ in training.bare.named_parameters()]
     for name, kept in zip(names, training.ema.shadow_params, strict=True):
         kept.copy_(_like(average[name], kept))
@@ -254,13 +256,24 @@ def _optimizer(training: Training) -> torch.optim.Optimizer:
     return cast("torch.optim.Optimizer", training.optimizer.optimizer)
 
 
-def _slots(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+def _slots(training: Training, tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     """What the optimizer keeps for each parameter, by the parameter's name."""
-    state: dict[str, dict[str, Tensor]] = {}
+    by_slot: dict[str, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         name, _, slot = key.rpartition(SLOT)
-        state.setdefault(name, {})[slot] = value
+        by_slot.setdefault(slot, {})[name] = value
+    state: dict[str, dict[str, Tensor]] = {}
+    for slot, values in by_slot.items():
+        for name, value in _renewed(training, values).items():
+            state.setdefault(name, {})[slot] = value
     return state
+
+
+def _renewed(training: Training, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by the names of parameters, of which an older version had others."""
+    if isinstance(training.bare, SavedNetwork):
+        training.bare.renew(tensors)
+    return tensors
 
 
 def _like(value: Tensor, kept: Tensor) -> Tensor:

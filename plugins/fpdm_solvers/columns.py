@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from attrs import Factory, define
+from attrs import define
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,7 +27,7 @@ class Columns(Differences):
 
     size: int
     gram: Tensor
-    pairs: list[Tensor] = Factory(list)
+    pairs: list[Tensor]
     slot: int = 0
 
     @property
@@ -43,7 +43,7 @@ class Columns(Differences):
             rows: like the states, (B, D).
             size: how many are kept.
         """
-        return cls(size, rows.new_zeros(len(rows), 0, 0, dtype=batch.widest(rows.device)))
+        return cls(size, rows.new_zeros(len(rows), 0, 0, dtype=batch.widest(rows.device)), [])
 
     @classmethod
     def of(cls, ring: Ring) -> Columns:

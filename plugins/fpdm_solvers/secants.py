@@ -233,7 +233,7 @@ class SecantSolver(IterativeSolver):
         if not (graph or state.recorded or torch.compiler.is_compiling()):
             with suppress(RuntimeError):  # under a transform nothing can be written
                 return Observed(z, image, self._desk(state, rows).lay(rows_z, rows))
-        if not (state.recorded or torch.compiler.is_compiling()):
+        if not state.recorded and (graph or not torch.compiler.is_compiling()):
             state.record()
         rows = rows.to(wide)
         return Observed(z, image, torch.stack([rows - rows_z.to(wide), rows], dim=1))
