@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from attrs import asdict, fields_dict
 from torch import Tensor
 
-from fpdm.checks import check_whole
+from fpdm.checks import check_choice, check_whole
 from fpdm.errors import InvalidValueError
 from fpdm.models.conditioning import Conditioning, Conditions, Embeddings
 from fpdm.models.presets import preset
 from fpdm.models.saved import SavedNetwork
-from fpdm.models.size import Size
+from fpdm.models.size import CLOCKS, Size
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -46,7 +46,9 @@ class PatchNetwork(SavedNetwork):
         Raises:
             InvalidValueError: it is not allowed.
         """
-        if (size := fields_dict(Size).get(name)) and size.validator:
+        if name == "clock":  # that of a network to be trained is known
+            check_choice(name, value, choices=CLOCKS)
+        elif (size := fields_dict(Size).get(name)) and size.validator:
             size.validator(None, size, value)
         elif name in LEAST:
             check_whole(name, value, minimum=LEAST[name])

@@ -27,6 +27,9 @@ OTHER = {
     "guidance_scale": {"guidance_scale": 1.5},
     "guidance_channels": {"guidance_channels": 1},
     "guidance_interval": {"guidance_interval": (0.0, 0.5)},
+    "timesteps": {"timesteps": [999, 500, 0]},
+    "sigmas": {"sigmas": [9, 3, 0]},
+    "eta": {"eta": 0.5},
 }
 
 

@@ -90,7 +90,8 @@ def test_an_image_does_not_depend_on_the_batch_it_is_drawn_in(name, init, data, 
             generator=[seeded(i) for i in chosen],
             scheduler=name,
             init=init,
-            budget=40,
+            budget=None,
+            num_inference_steps=7 if name == "heun" else 4,  # of which it is sound
             guidance_scale=scale,
             guidance_interval=(0.2, 0.9),
         )
