@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fpdm.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LARGEST = sys.float_info.max
 Validator = Callable[[Any, Any, Any], Any]
@@ -81,6 +84,48 @@ def check_choice(name: str, value: object, *, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise InvalidValueError(f"{name}={value!r}: must be one of {', '.join(choices)}.")
     return value
+
+
+def check_labels(labels: object, *, like: Tensor | None = None, last: int | None = None) -> None:
+    """Check class labels, as far as a look at them does not wait for a device.
+
+    Args:
+        labels: what was given in the place of (B,), int64.
+        like: the images that they are for, (B, ...); None if these are not known.
+        last: the largest label that is allowed; None if that is not known.
+
+    Raises:
+        InvalidValueError: they are no such tensor, not on the device of the images, or one is out
+            of range.
+    """
+    import torch  # only where there are tensors, so that commands without any begin at once
+
+    from fpdm import batch
+
+    shape = "(batch,)" if like is None else f"({len(like)},)"
+    if not isinstance(labels, torch.Tensor):
+        raise InvalidValueError(
+            f"class_labels={labels!r}: must be a tensor of shape {shape}, int64, with a label for "
+            f"each image."
+        )
+    if labels.dim() != 1 or (like is not None and len(labels) != len(like)):
+        raise InvalidValueError(
+            f"class_labels has shape {tuple(labels.shape)}: must be {shape}, one for each image."
+        )
+    if labels.dtype not in (torch.int64, torch.int32):
+        raise InvalidValueError(f"class_labels are {labels.dtype}: must be int64.")
+    if like is not None and labels.device != like.device:
+        raise InvalidValueError(
+            f"class_labels are on {labels.device}, and the images on {like.device}: must be on the "
+            f"same device."
+        )
+    values = batch.look(labels)
+    if last is None or values is None or not values.size:
+        return
+    if not 0 <= values.min() <= values.max() <= last:
+        raise InvalidValueError(
+            f"class_labels={labels.tolist()}: must be whole numbers from 0 to {last}."
+        )
 
 
 def flag(_: Any, field: Any, value: Any) -> None:

@@ -181,7 +181,9 @@ class Network(Protocol):
     An implicit one has a `layer` as well, its [`FixedPointLayer`][fpdm.FixedPointLayer], and is
     called with what this takes: `evals`, `tol`, `history`, `moment`, `solver`, `init` and, in
     training, a `generator`. One that predicts the variance too has the option `learn_sigma`, and
-    twice the channels.
+    twice the channels. One that says what it predicts has a `prediction_type`, one of
+    `fpdm.solution.PREDICTIONS`, and is refused with a scheduler that expects something else; of one
+    that says nothing it is taken that it predicts what the scheduler expects.
 
     One whose call takes a `condition` may offer `prepare(timesteps, class_labels)`, of (T,) and
     (B,), which embeds a whole run and gives for each index of a timestep the condition that takes

@@ -81,8 +81,9 @@ class FPDMPipeline(DiffusionPipeline):
             `AutoencoderKL`. None if the model's samples are images.
         id2label: names of the classes by number; several names of one are set apart by commas.
         prediction_type: what the network predicts: `epsilon`, `sample`, `v_prediction`, `flow`
-            (`x0 - noise`) or `flow_prediction` (`noise - x0`). None takes it from the scheduler. A
-            scheduler that is exchanged later has to fit it.
+            (`x0 - noise`) or `flow_prediction` (`noise - x0`). None takes what the network says of
+            itself, and if it says nothing, what the scheduler expects. A scheduler that is
+            exchanged later has to fit it.
 
     Attributes:
         compiled: what computes timesteps once `compile` has been called; None before.
@@ -114,10 +115,9 @@ class FPDMPipeline(DiffusionPipeline):
         super().__init__()
         check_parts(model, vae)
         samplers.check_scheduler(scheduler)
-        if prediction_type is None:
-            prediction_type = samplers.prediction_of(scheduler)
-        else:
-            check_choice("prediction_type", prediction_type, choices=samplers.PREDICTIONS)
+        prediction_type = samplers.agreed(
+            prediction_type, scheduler, says=getattr(model, "prediction_type", None)
+        )
         samplers.check_clock(model.config.get("clock", "thousand"), prediction_type)
         self.register_modules(model=model, scheduler=scheduler, vae=vae)
         self.classes = Classes(model.config["num_classes"], model.null_class, id2label)

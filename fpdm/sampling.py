@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fpdm import plugins
 from fpdm.allocator import Allocator
-from fpdm.checks import check_whole
+from fpdm.checks import check_labels, check_whole
 from fpdm.diffusion.guidance import Guidance
 from fpdm.diffusion.stepping import Scheduler, stepping
 from fpdm.diffusion.timestep import Advance, Timestep, Told
@@ -124,7 +124,7 @@ def sample(
     guidance_channels: int | None = None,
     guidance_interval: tuple[float, float] = (0.0, 1.0),
     eta: float | None = None,
-    negate: bool = False,
+    negate: bool | None = None,
     generator: torch.Generator | list[torch.Generator] | None = None,
     advance: Advance | None = None,
 ) -> Generator[Step, Tensor | None, None]:
@@ -153,18 +153,20 @@ def sample(
         eta: how much of the noise of ancestral sampling DDIM draws, from 0 to 1; None is what the
             scheduler does by itself.
         negate: hand the negated prediction to the scheduler: for networks that predict `x0 - noise`
-            with a scheduler that expects `noise - x0`, or the other way round.
+            with a scheduler that expects `noise - x0`, or the other way round. None does so where
+            the network says that it predicts the one, and the scheduler expects the other.
         generator: for schedulers that draw noise; or a list of them, one for each image.
         advance: what computes a timestep; a [`Compiled`][fpdm.compiling.Compiled] in place of None.
 
     Raises:
         BudgetError: the budget cannot be spent on the scheduler's timesteps.
-        InvalidValueError: guidance, or what the scheduler expects, does not fit the network, or the
-            scheduler does not know `eta`.
+        InvalidValueError: guidance, or what the scheduler expects, does not fit the network, the
+            scheduler does not know `eta`, or there is not one label for each image.
 
     Yields:
         A `Step` for each timestep.
     """
+    check_labels(class_labels, like=latents, last=model.null_class)
     guidance = Guidance(guidance_scale, guidance_channels, guidance_interval)
     _check_guidance(guidance, model, channels=latents.shape[1])
     layer: FixedPointLayer | None = getattr(model, "layer", None)
@@ -183,7 +185,14 @@ def sample(
         implicit=layer is not None,
         order=getattr(scheduler, "order", 1),
     )
-    taken = stepping(scheduler, generator, negate=negate, device=latents.device, eta=eta)
+    taken = stepping(
+        scheduler,
+        generator,
+        device=latents.device,
+        negate=negate,
+        predicted=getattr(model, "prediction_type", None),
+        eta=eta,
+    )
     solving = None
     if layer is not None:
         policy = "constant" if allocation is None else allocation

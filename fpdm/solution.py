@@ -13,6 +13,11 @@ from fpdm import batch
 from fpdm.errors import PluginError
 from fpdm.runtime.trees import register_tree
 
+PREDICTIONS = ("v_prediction", "epsilon", "sample", "flow", "flow_prediction")
+"""What a network may predict: v, the noise, the clean image, or a velocity of flow matching, which
+is `x0 - noise` as `flow`, and `noise - x0`, as diffusers has it, as `flow_prediction`.
+"""
+
 
 class Status(enum.IntEnum):
     """How the solve of one sample ended."""

@@ -121,10 +121,10 @@ def check_said(source: Path, prediction: str | None, clock: str | None) -> None:
         InvalidValueError: there is no such prediction or clock; or the name of the file is that of
             a SiT, and nothing is said.
     """
-    from fpdm.diffusion.samplers import PREDICTIONS
     from fpdm.models.published import is_sit
     from fpdm.models.size import CLOCKS
     from fpdm.models.weights import read_checkpoint
+    from fpdm.solution import PREDICTIONS
 
     if prediction is not None:
         check_choice("prediction", prediction, choices=PREDICTIONS)

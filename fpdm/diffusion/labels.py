@@ -159,6 +159,11 @@ class Classes:
                 f"class_labels={labels!r}: must be a list of whole numbers or names, one for each "
                 f"image."
             )
+        if getattr(labels, "ndim", 1) != 1:
+            shape = tuple(getattr(labels, "shape", ()))
+            raise InvalidValueError(
+                f"class_labels has shape {shape}: must be (batch,), one for each image."
+            )
         check_whole("num_images_per_class", each, minimum=1)
         numbers = self._check([self._number(label) for label in given])
         return [number for number in numbers for _ in range(each)]
@@ -183,10 +188,10 @@ class Classes:
             names = {*self.names.values(), *self.by_name()}
             raise UnknownNameError(f"No class is named {label!r}. {suggest(label, names)}")
         try:
-            if isinstance(label, bool):
+            if isinstance(label, bool) or "bool" in str(getattr(label, "dtype", "")):
                 raise TypeError
             number = index(label)
-        except TypeError:
+        except (TypeError, RuntimeError):  # of a tensor whose value is nowhere
             raise InvalidValueError(
                 f"class_labels: {label!r} must be a whole number or a name."
             ) from None

@@ -24,7 +24,7 @@ from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteSchedule
 from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
-from fpdm.checks import check_whole
+from fpdm.checks import check_choice, check_whole
 from fpdm.diffusion.custom import refusals, set_custom
 from fpdm.diffusion.schedulers import (
     BETAS,
@@ -37,6 +37,7 @@ from fpdm.diffusion.schedulers import (
     TowardsImage,
 )
 from fpdm.errors import InvalidValueError, UnknownNameError, suggest
+from fpdm.solution import PREDICTIONS
 
 PROCESS = (
     *("prediction_type", "num_train_timesteps", "rescale_betas_zero_snr", "variance_type"),
@@ -46,9 +47,6 @@ PROCESS = (
 
 FLOW, NEGATIVE_FLOW = "flow", "flow_prediction"
 """Velocities of flow matching: `x0 - noise`, and `noise - x0`, which diffusers expects."""
-
-PREDICTIONS = ("v_prediction", "epsilon", "sample", FLOW, NEGATIVE_FLOW)
-"""What a network may predict."""
 
 Recipe = tuple[type, dict[str, Any]]
 _DPM = {"algorithm_type": "dpmsolver++", "solver_order": 2, "timestep_spacing": "linspace"}
@@ -250,6 +248,54 @@ def fit_prediction(predicted: str | None, scheduler: Any) -> bool:
         f"{expected or 'something that it does not name'!r}: use one that fits, such as "
         f"scheduler={next(iter(recipes))!r}."
     )
+
+
+def agreed(given: str | None, scheduler: Any, *, says: str | None) -> str | None:
+    """What a network predicts: as it says itself, as is given, or as the scheduler expects.
+
+    Args:
+        given: what its user says; None if nothing.
+        scheduler: of diffusers.
+        says: what the network says; None if nothing.
+
+    Returns:
+        One of `PREDICTIONS`; None if nobody knows.
+
+    Raises:
+        InvalidValueError: the network says something else than the other two.
+    """
+    if given is not None:
+        check_choice("prediction_type", given, choices=PREDICTIONS)
+    if says is None:
+        return prediction_of(scheduler) if given is None else given
+    if given not in (None, says):
+        raise InvalidValueError(
+            f"prediction_type={given!r}: the network says that it predicts {says!r}; leave it out."
+        )
+    fit_prediction(says, scheduler)
+    return says
+
+
+def sign(predicted: str | None, scheduler: Any, negate: bool | None) -> bool:
+    """Whether the prediction of a network is negated for a scheduler.
+
+    Args:
+        predicted: what the network says that it predicts; None if it says nothing.
+        scheduler: of diffusers, or one that does not say what it expects: then nothing is known.
+        negate: what the caller says; None if nothing.
+
+    Raises:
+        InvalidValueError: the scheduler expects something else, or the caller says the opposite.
+    """
+    if predicted is None or prediction_of(scheduler) is None:
+        return bool(negate)
+    needed = fit_prediction(predicted, scheduler)
+    if negate is not None and negate != needed:
+        raise InvalidValueError(
+            f"negate={negate}: the network predicts {predicted!r}, and {type(scheduler).__name__} "
+            f"expects {prediction_of(scheduler)!r}; leave it out."
+        )
+    return needed
 
 
 def warn_of_spacing(scheduler: Any) -> None:

@@ -89,8 +89,9 @@ def stepping(
     scheduler: Scheduler,
     generator: torch.Generator | list[torch.Generator] | None,
     *,
-    negate: bool,
     device: torch.device,
+    negate: bool | None = None,
+    predicted: str | None = None,
     eta: float | None = None,
 ) -> Stepping:
     """The steps of one run: from a table where there is one, otherwise the scheduler's own.
@@ -98,20 +99,24 @@ def stepping(
     Args:
         scheduler: its timesteps set; it is not changed.
         generator: for schedulers that draw noise; or a list of them, one for each image.
-        negate: whether the scheduler is given the negated prediction.
         device: where the images are.
+        negate: whether the scheduler is given the negated prediction; None is as it must be.
+        predicted: what the network says that it predicts; None if it says nothing.
         eta: how much of the noise of ancestral sampling DDIM draws, from 0 to 1; None is what the
             scheduler does by itself.
 
     Raises:
-        InvalidValueError: `eta` is no such number, or the scheduler does not know it.
+        InvalidValueError: the scheduler expects another prediction, `eta` is no such number, or
+            the scheduler does not know it.
 
     Warns:
         UserWarning: the steps are too long for the scheduler, which would draw garbage.
     """
     from fpdm.diffusion.rehearsal import warn_of_overshooting, warn_of_steepness
+    from fpdm.diffusion.samplers import sign
     from fpdm.diffusion.tables import tabled
 
+    negate = sign(predicted, scheduler, negate)
     _check_eta(eta, scheduler)
     steps = tabled(scheduler, negate=negate, eta=eta)
     if steps is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.configuration_utils import ConfigMixin
@@ -13,10 +14,11 @@ from diffusers.models.model_loading_utils import load_state_dict
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
-from fpdm import batch
+from fpdm.checks import check_choice, check_labels
 from fpdm.errors import InvalidValueError
 from fpdm.models.loading import check_whole_network, class_of
 from fpdm.runtime.storage import written_parts
+from fpdm.solution import PREDICTIONS
 
 
 class SavedNetwork(ModelMixin, ConfigMixin):
@@ -162,6 +164,37 @@ class SavedNetwork(ModelMixin, ConfigMixin):
         """The label for no class, after all others; None where the network was told of none."""
         return self.config["num_classes"] if self.config.get("has_null_class", True) else None
 
+    @property
+    def prediction_type(self) -> str | None:
+        """What the network predicts, one of `fpdm.solution.PREDICTIONS`; None if it does not say.
+
+        It is kept in `config`, and saved; a training writes it there. A scheduler that expects
+        something else is refused.
+        """
+        return cast("str | None", self.config.get("prediction_type"))
+
+    @prediction_type.setter
+    def prediction_type(self, value: str) -> None:
+        check_choice("prediction_type", value, choices=PREDICTIONS)
+        self.register_to_config(prediction_type=value)
+
+    @classmethod
+    def extract_init_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Read a saved configuration; what is noted in it of the weights is no argument.
+
+        Args:
+            config_dict: the configuration, as it was saved.
+            kwargs: of diffusers.
+
+        Returns:
+            What diffusers returns: the arguments, those that are not used, and the rest.
+        """
+        taken = inspect.signature(cls.__init__).parameters
+        noted = {"prediction_type"} & config_dict.keys() - taken.keys()
+        given = {key: value for key, value in config_dict.items() if key not in noted}
+        arguments, unused, rest = super().extract_init_dict(given, **kwargs)
+        return arguments, unused, rest | {key: config_dict[key] for key in noted}
+
     def check_call(self, x: Tensor, timestep: Tensor | float, class_labels: Tensor) -> Tensor:
         """Check a call.
 
@@ -177,11 +210,7 @@ class SavedNetwork(ModelMixin, ConfigMixin):
             InvalidValueError: the input has a wrong shape, or a label is out of range.
         """
         self.check_images(x)
-        if class_labels.shape != x.shape[:1]:
-            raise InvalidValueError(
-                f"class_labels has shape {tuple(class_labels.shape)}: must be ({x.shape[0]},)."
-            )
-        self.check_labels(class_labels)
+        self.check_labels(class_labels, like=x)
         timestep = torch.as_tensor(timestep, device=x.device)
         if timestep.shape not in ((), (1,), x.shape[:1]):
             raise InvalidValueError(
@@ -204,20 +233,16 @@ class SavedNetwork(ModelMixin, ConfigMixin):
                 f"x has shape {tuple(x.shape)}: must be (batch, {channels}, {size}, {size})."
             )
 
-    def check_labels(self, labels: Tensor) -> None:
+    def check_labels(self, labels: Tensor, *, like: Tensor | None = None) -> None:
         """Check labels, as far as a look at them does not wait for a device.
 
         Args:
             labels: (B,), int64; `null_class` for none.
+            like: the images that they are for, (B, C, H, W); None if these are not known.
 
         Raises:
-            InvalidValueError: a label is out of range, or they are no whole numbers.
+            InvalidValueError: they are no such tensor, not on the device of the images, or one is
+                out of range.
         """
-        if labels.dtype not in (torch.int64, torch.int32):
-            raise InvalidValueError(f"class_labels are {labels.dtype}: must be int64.")
         last = self.config["num_classes"] - 1 if self.null_class is None else self.null_class
-        values = batch.look(labels)
-        if values is not None and values.size and not 0 <= values.min() <= values.max() <= last:
-            raise InvalidValueError(
-                f"class_labels={labels.tolist()}: must be whole numbers from 0 to {last}."
-            )
+        check_labels(labels, like=like, last=last)

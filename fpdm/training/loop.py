@@ -215,7 +215,9 @@ class Training:
     def _untrained(self) -> SavedNetwork:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            return build_network(self.config.model, self.data.shape)
+            network = build_network(self.config.model, self.data.shape)
+        _agree(network, self.config.diffusion.prediction)
+        return network
 
 
 def _warn_of_names(class_names: Mapping[int, str]) -> None:
@@ -281,3 +283,15 @@ def _memory(device: torch.device) -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # which Linux gives in KiB
+
+
+def _agree(network: SavedNetwork, prediction: str) -> None:
+    """Let a network say what it learns to predict, unless it says something else already."""
+    says = getattr(network, "prediction_type", None)
+    if says is None and isinstance(network, SavedNetwork):
+        network.prediction_type = prediction
+    elif says not in (None, prediction):
+        raise InvalidValueError(
+            f"diffusion.prediction={prediction!r}: the {type(network).__name__} says that it "
+            f"predicts {says!r}; use that."
+        )
