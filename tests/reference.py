@@ -11,6 +11,17 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
+def weights_of(model) -> dict[str, Array]:
+    """The weights of a network, the first layer of its iterated block in one piece."""
+    weights = {name: value.double().numpy() for name, value in model.state_dict().items()}
+    mix = "denoiser.layer.block.mix"
+    if f"{mix}.state.weight" in weights:
+        parts = [weights[f"{mix}.{part}.weight"] for part in ("state", "injection")]
+        weights[f"{mix}.weight"] = np.concatenate(parts, axis=1)
+        weights[f"{mix}.bias"] = weights[f"{mix}.injection.bias"]
+    return weights
+
+
 def linear(x: Array, weights: dict[str, Array], name: str) -> Array:
     return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
 

@@ -82,12 +82,15 @@ class Attention(nn.Module):
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attend; each (B, heads, N, D / heads), as is what comes out.
+    """Attend, each head for itself.
 
     Args:
         query: (B, heads, N, D / heads).
-        key: likewise.
-        value: likewise.
+        key: (B, heads, N, D / heads).
+        value: (B, heads, N, D / heads).
+
+    Returns:
+        (B, heads, N, D / heads).
     """
     with nullcontext() if _is_fused(query) else sdpa_kernel(SDPBackend.MATH):
         return F.scaled_dot_product_attention(query, key, value)

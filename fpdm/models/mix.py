@@ -87,7 +87,7 @@ class Mix(nn.Module):
         """The way back: give tensors the names that they had, and published checkpoints have.
 
         Args:
-            tensors: weights by name.
+            tensors: weights by name, of any shapes.
             prefix: of the names of this module.
         """
         names = [f"{prefix}{name}.weight" for name in ("state", "injection")]

@@ -201,7 +201,11 @@ class Training:
         return {name: weights[name] if name in weights else kept[name].cpu() for name in kept}
 
     def pipeline(self) -> FPDMPipeline:
-        """The averaged weights, ready to sample with; all processes have to call it."""
+        """The averaged weights, ready to sample with; all processes have to call it.
+
+        Raises:
+            InvalidValueError: the network says that it predicts something else.
+        """
         weights = self.averaged()
         network = self._untrained()
         network.load_state_dict(weights)

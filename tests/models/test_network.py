@@ -1,6 +1,5 @@
 """The networks equal their equations, and compute nothing twice."""
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from fpdm.errors import InvalidValueError, UnknownNameError
 from fpdm.models import PRESETS
 from fpdm.testing.strategies import seeds
 from tests import reference
+from tests.reference import weights_of
 
 
 def randomised(model: nn.Module, seed: int) -> nn.Module:
@@ -22,16 +22,6 @@ def randomised(model: nn.Module, seed: int) -> nn.Module:
         for parameter in model.parameters():
             parameter.copy_(0.15 * torch.randn(parameter.shape, generator=rng))
     return model.eval()
-
-
-def weights_of(model: nn.Module) -> dict:
-    weights = {name: value.double().numpy() for name, value in model.state_dict().items()}
-    mix = "denoiser.layer.block.mix"
-    if f"{mix}.state.weight" in weights:
-        parts = [weights[f"{mix}.{part}.weight"] for part in ("state", "injection")]
-        weights |= {f"{mix}.weight": np.concatenate(parts, axis=1)}
-        weights |= {f"{mix}.bias": weights[f"{mix}.injection.bias"]}
-    return weights
 
 
 @st.composite

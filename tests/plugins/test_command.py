@@ -187,7 +187,7 @@ def test_show_prints_the_documentation(monkeypatch, capsys):
         "Anderson acceleration in difference form, for each sample on its own.",
         "type II: γ = argmin ‖r_k - dR γ‖² + ridge ‖diag(‖dR‖) γ‖²",
         "Walker and Ni",
-        "memory int 6 the number m of differences kept, ≥ 1; 2 m states of memory.",
+        "memory int 6 the number m of differences kept, ≥ 1; 2 m + 4 states of memory.",
         "fpdm sample --solver anderson:memory=6 --steps 5",
         'fpdm.solver("anderson", memory=6)',
     ):

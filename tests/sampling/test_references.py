@@ -28,7 +28,7 @@ class Exact:
 
     def __init__(self, model, scale: float) -> None:
         self.config = model.config
-        self.weights = {name: value.double().numpy() for name, value in model.state_dict().items()}
+        self.weights = reference.weights_of(model)
         self.implicit, self.scale = isinstance(model, fpdm.FPDiT), scale
         self.rng = torch.Generator().manual_seed(11)
 

@@ -153,7 +153,7 @@ def test_a_data_set_that_breaks_a_law_is_told_which(cls, law):
         (solvers.Magnifies, "evaluation that was made"),
         (solvers.Claims, "out of reach"),
         (solvers.Forgets, "carried"),
-        (solvers.Graphs, "carried"),
+        (solvers.Cuts, "misses what is carried"),
         (solvers.Halves, "torch.float16"),
         (solvers.Patches, "inf or NaN"),
         (solvers.Runs, "of 101"),

@@ -7,7 +7,7 @@ import random
 
 import pytest
 import tomllib
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from fpdm.errors import InvalidValueError
@@ -44,6 +44,7 @@ WRONG = [object, None, [[1]], {"nonsense": 1}, "\x00", -1, float("nan"), float("
 @given(path=st.sampled_from(paths(DEFAULT)), value=st.sampled_from(WRONG))
 @settings(max_examples=200)
 def test_a_wrong_value_is_one_sentence_that_names_the_key(path, value):
+    assume(value is not None or path != ("optimizer", "decay_steps"))  # where None is the default
     with pytest.raises(InvalidValueError) as caught:
         structure_config(put(path, value))
     message = str(caught.value)

@@ -101,7 +101,9 @@ class Forgets(Plain):
         return None
 
 
-class Graphs(Plain):
+class Cuts(Plain):
+    """Goes on from what it carries, and lets no gradient through it."""
+
     carry = True
     keeps_best = True
 
@@ -109,7 +111,10 @@ class Graphs(Plain):
         return [z0]
 
     def advance(self, z, image, state):
-        return image + 0 * state[0], [image]
+        return image + 0.1 * (image - state[0]), [image]
+
+    def carried(self, state):
+        return [state[0].detach()]
 
     def resume(self, z0, carry):
         return carry
