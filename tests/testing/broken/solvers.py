@@ -111,7 +111,8 @@ class Cuts(Plain):
         return [z0]
 
     def advance(self, z, image, state):
-        return image + 0.1 * (image - state[0]), [image]
+        following = image + 0.1 * (state[0] - z)  # which are the same, but for their gradients
+        return following, [following]
 
     def carried(self, state):
         return [state[0].detach()]
