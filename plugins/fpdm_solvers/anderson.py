@@ -10,8 +10,8 @@ from torch import Tensor
 
 from fpdm.checks import choice, flag, real, whole
 from fpdm_solvers.differences import IMAGES, RESIDUALS, Differences
-from fpdm_solvers.secants import Observed, SecantSolver, along_steps, with_steps
-from fpdm_solvers.systems import solve_general, solve_symmetric
+from fpdm_solvers.secants import Observed, SecantSolver, with_steps
+from fpdm_solvers.systems import solve_symmetric
 
 
 @frozen
@@ -83,23 +83,20 @@ class Anderson(SecantSolver):
         # less ridge ‖dZ‖², which is dZᵀ dF - dZᵀ dR
         return row, past.amend(column, by=-self.ridge, towards=past.own(with_images)), None
 
-    def weigh(
-        self,
-        past: Differences,
-        residual: Tensor,
-        rejected: Tensor | None,
-        right: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
+    def right_of(self, past: Differences, residual: Tensor) -> Tensor:
+        """Test with the same."""
+        if self.kind == "II":
+            return past.with_residuals(residual)
+        return super().right_of(past, residual)
+
+    def weigh(self, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         """Solve for `γ`."""
-        if self.kind == "II":  # those rejected have nothing to weigh
-            right = past.with_residuals(residual) if right is None else right
-            return solve_symmetric(past.matrix, right.to(past.matrix.dtype))
-        return solve_general(past.matrix, along_steps(past, residual, rejected))
+        return (solve_symmetric if self.kind == "II" else super().weigh)(matrix, right)
 
     @property
-    def parts(self) -> tuple[int, ...]:
+    def parts(self) -> slice:
         """The image, and the residual where not all of it is added."""
-        return (IMAGES,) if self.mixing == 1 else (RESIDUALS, IMAGES)
+        return slice(IMAGES if self.mixing == 1 else RESIDUALS, IMAGES + 1)
 
     def finish(self, mixed: Tensor) -> Tensor:
         """Return the next iterate, with its share of the extrapolated residual."""

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from fpdm.checks import flag, real, whole
 from fpdm_solvers.differences import Differences
-from fpdm_solvers.secants import SecantSolver, along_steps, with_steps
-from fpdm_solvers.systems import solve_general
+from fpdm_solvers.secants import SecantSolver, with_steps
 
 
 @frozen
@@ -63,14 +62,3 @@ class Broyden(SecantSolver):
         del pair
         column, row = with_steps(past.dots(newest))
         return row, column, None
-
-    def weigh(
-        self,
-        past: Differences,
-        residual: Tensor,
-        rejected: Tensor | None,
-        right: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Solve for `γ`."""
-        del right
-        return solve_general(past.matrix, along_steps(past, residual, rejected))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from attrs import define
 from torch import Tensor
@@ -129,12 +127,12 @@ class Columns(Differences):
         """One by one."""
         return torch.stack([(pair[:, RESIDUALS] * vector).sum(-1) for pair in self.pairs], dim=1)
 
-    def mix(self, base: Tensor, weights: Tensor, *, parts: Sequence[int], spare: bool) -> Tensor:
+    def mix(self, base: Tensor, weights: Tensor, *, parts: slice, spare: bool) -> Tensor:
         """One by one."""
         del spare
-        chosen, mixed = slice(parts[0], parts[-1] + 1), base
+        mixed = base
         for weight, column in zip(weights.unbind(dim=1), self.pairs, strict=True):
-            mixed = torch.addcmul(mixed, weight[:, None, None], column[:, chosen], value=-1)
+            mixed = torch.addcmul(mixed, weight[:, None, None], column[:, parts], value=-1)
         return mixed
 
 

@@ -7,7 +7,6 @@ successive pairs, dR and dF; of the iterates they are dZ = dF - dR.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -133,7 +132,7 @@ class Differences(ABC):
         return self.with_residuals(found[0]), self.with_residuals(found[1])
 
     @abstractmethod
-    def mix(self, base: Tensor, weights: Tensor, *, parts: Sequence[int], spare: bool) -> Tensor:
+    def mix(self, base: Tensor, weights: Tensor, *, parts: slice, spare: bool) -> Tensor:
         """Return `part - Σ weight · difference` of some parts of a pair.
 
         Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from attrs import define
 from torch import Tensor
@@ -181,9 +179,9 @@ class Ring(Differences):
         found = products(both, self.history[:, : self.filled, RESIDUALS])
         return found[:, 0], found[:, 1]
 
-    def mix(self, base: Tensor, weights: Tensor, *, parts: Sequence[int], spare: bool) -> Tensor:
+    def mix(self, base: Tensor, weights: Tensor, *, parts: slice, spare: bool) -> Tensor:
         """One product of matrices."""
         start = base.flatten(1)[:, None]  # (B, 1, parts D)
-        columns = self.history[:, : self.filled, parts[0] : parts[-1] + 1].flatten(2)
+        columns = self.history[:, : self.filled, parts].flatten(2)
         mixed = subtract(start, weights[:, None], columns, spare=spare)
-        return mixed.unflatten(2, (len(parts), -1))[:, 0]
+        return mixed.unflatten(2, (base.shape[1], -1))[:, 0]

@@ -18,6 +18,7 @@ from fpdm.iteration import IterativeSolver
 from fpdm_solvers.columns import Columns
 from fpdm_solvers.differences import IMAGES, RESIDUALS, Differences
 from fpdm_solvers.ring import Ring
+from fpdm_solvers.systems import solve_general
 
 ZERO = torch.zeros(())
 
@@ -133,27 +134,29 @@ class SecantSolver(IterativeSolver):
             comes along.
         """
 
-    @abstractmethod
-    def weigh(
-        self,
-        past: Differences,
-        residual: Tensor,
-        rejected: Tensor | None,
-        right: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return `γ`, (B, m), and above 0 where there is none, (B,).
+    def right_of(self, past: Differences, residual: Tensor) -> Tensor:
+        """Return `Tᵀ r_k`, (B, m), where it has not come along with the border; here `dZᵀ r_k`.
 
         Args:
             past: the differences.
             residual: `r_k`, (B, D).
-            rejected: the samples that do not use it, (B,); None for none.
-            right: `Tᵀ r_k`, (B, m), where it came along with the border.
         """
+        products = past.dots(residual[:, None])[:, 0]  # (B, m, 2)
+        return products[..., IMAGES] - products[..., RESIDUALS]
+
+    def weigh(self, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `γ`, (B, m), and above 0 where there is none, (B,).
+
+        Args:
+            matrix: M, (B, m, m).
+            right: `Tᵀ r_k`, (B, m).
+        """
+        return solve_general(matrix, right)
 
     @property
-    def parts(self) -> tuple[int, ...]:
+    def parts(self) -> slice:
         """What of a pair the next iterate is made of."""
-        return (IMAGES,)
+        return slice(IMAGES, IMAGES + 1)
 
     def finish(self, mixed: Tensor) -> Tensor:
         """Return the next iterate, (B, D).
@@ -267,7 +270,7 @@ class SecantSolver(IterativeSolver):
         gamma, moved = self._solve(past, pair[:, RESIDUALS], rejected, right)
         # inf where the step is a plain one
         state.limit = torch.addcdiv(ZERO, observed.gap, moved, value=self.safeguard)
-        base = pair[:, self.parts[0] : self.parts[-1] + 1] if back is None else back
+        base = pair[:, self.parts] if back is None else back
         spare = back is not None and isinstance(past, Ring)
         proposal = self.finish(past.mix(base, gamma, parts=self.parts, spare=spare))
         if state.dtype == torch.float16:  # whose range an extrapolation can leave
@@ -310,8 +313,8 @@ class SecantSolver(IterativeSolver):
                 state.past = kind.empty(pair[:, IMAGES], state.room)
             those = None if everywhere else learned
             if rejected is not None:
-                parts = slice(self.parts[0], self.parts[-1] + 1)
-                back = torch.where(rejected[:, None, None], last[:, parts], pair[:, parts])
+                mask = rejected[:, None, None]
+                back = torch.where(mask, last[:, self.parts], pair[:, self.parts])
             newest = state.past.push(pair, last, those)
             row, column, right = self.border_of(state.past, newest, pair)
             state.past.border(row, column, those)
@@ -328,28 +331,16 @@ class SecantSolver(IterativeSolver):
         right: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """`γ`, (B, m), zero where there is none, and where it is not zero, (B,)."""
-        gamma, failed = self.weigh(past, residual, rejected, right)
+        right = self.right_of(past, residual) if right is None else right
+        right = right.to(past.matrix.dtype)
+        if rejected is not None and not self.forgets:  # an empty memory has nothing to weigh
+            right = right.masked_fill(rejected[:, None], 0)
+        gamma, failed = self.weigh(past.matrix, right)
         gamma = gamma.to(residual.dtype)
         # what is too far overflows: in float32 from 1e19 on
         length = torch.linalg.vector_norm(gamma.detach(), dim=1).nan_to_num(0, 0, 0)
         moved = failed < (length > 0)  # as numbers: 0 < 1
         return torch.where(moved[:, None], gamma, ZERO), moved
-
-
-def along_steps(past: Differences, residual: Tensor, rejected: Tensor | None) -> Tensor:
-    """`dZᵀ r_k`, (B, m), zero for the samples that do not use it.
-
-    Args:
-        past: the differences.
-        residual: `r_k`, (B, D).
-        rejected: those samples, (B,); None for none.
-
-    Returns:
-        (B, m).
-    """
-    products = past.dots(residual[:, None])[:, 0]  # (B, m, 2)
-    right = (products[..., IMAGES] - products[..., RESIDUALS]).to(past.matrix.dtype)
-    return right if rejected is None else right.masked_fill(rejected[:, None], 0)
 
 
 def with_steps(products: Tensor) -> tuple[Tensor, Tensor]:
