@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 SHOWN = 30  # of what there is, in a message
@@ -97,5 +97,19 @@ def suggest(given: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     near = difflib.get_close_matches(given, names, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
-    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{hint}Available: {', '.join(names[:SHOWN]) or 'none'}{rest}."
+    return f"{hint}Available: {listed(names, SHOWN) or 'none'}."
+
+
+def listed(names: Sequence[object], most: int = 20) -> str:
+    """Names in a sentence; of very many, the first.
+
+    Args:
+        names: what to list.
+        most: how many are listed.
+
+    Examples:
+        >>> listed([3, 5, 8], 2)
+        '3, 5 and 1 more'
+    """
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + rest

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from fpdm.cli import console, progress
 from fpdm.cli.components import Whole
 from fpdm.cli.files import Place, check_source
+from fpdm.errors import listed
 
 if TYPE_CHECKING:
     from fpdm.data import EncodedShard, Latents
@@ -127,8 +128,7 @@ def _summary(latents: Latents) -> list[tuple[str, str]]:
 
 def _note_unreadable(latents: Latents) -> None:
     if unreadable := latents.index.unreadable:
-        more = f" and {len(unreadable) - SHOWN} more" if len(unreadable) > SHOWN else ""
         console.warn(
             f"{len(unreadable)} of the images could not be read, and are left out: "
-            f"{', '.join(unreadable[:SHOWN])}{more}."
+            f"{listed(unreadable, SHOWN)}."
         )

@@ -15,7 +15,7 @@ from fpdm.cli.components import Whole, component
 from fpdm.cli.devices import check_device
 from fpdm.cli.files import Place, check_picture, load_pipeline
 from fpdm.cli.numbers import read_numbers
-from fpdm.errors import InvalidValueError
+from fpdm.errors import InvalidValueError, listed
 
 BATCH_SIZE = 64
 FILES = (".bmp", ".gif", ".jpeg", ".jpg", ".npz", ".pdf", ".tif", ".tiff", ".txt", ".webp", ".zip")
@@ -134,8 +134,8 @@ def sample(
             f"spread. Name others with --classes, or give --num, or --out a folder."
         )
     if odd := pipe.classes.tell(wanted):
-        more = f" and {len(odd) - 3} more are like that" if len(odd) > 3 else ""
-        console.note(f"{', '.join(odd[:3])}{more}: names go before numbers, and #2 is number 2.")
+        alike = " are like that" * (len(odd) > 3)
+        console.note(f"{listed(odd, 3)}{alike}: names go before numbers, and #2 is number 2.")
     if num_images_per_class is not None:
         if num is not None:
             raise InvalidValueError("--num, --num-images-per-class: give one of them.")

@@ -11,14 +11,13 @@ import hashlib
 import os
 import re
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import frozen
 
 from fpdm.data.decoding import OLD_SUFFIXES, suffixes
 from fpdm.data.paths import existing_folder
-from fpdm.errors import DataWarning, InvalidValueError
+from fpdm.errors import DataWarning, InvalidValueError, listed
 
 ORDERS = ("natural", "text")
 SHOWN = 5
@@ -129,19 +128,6 @@ def natural(name: str) -> tuple[list[int | str], str]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
 
 
-def odd_numbers(class_names: Mapping[int, str]) -> dict[int, str]:
-    """The classes whose names are numbers, and other numbers than their own.
-
-    Args:
-        class_names: by number.
-    """
-    return {
-        number: name
-        for number, name in class_names.items()
-        if name.isdecimal() and int(name) != number
-    }
-
-
 NOTES = (".md", ".rst")
 """Suffixes of what is written about a folder: one that holds nothing else is no class."""
 
@@ -184,8 +170,8 @@ class _Found:
         if self.unread:
             shown = [f"{name} ({_short(files[0])})" for name, files in self.unread.items()]
             warnings.warn(
-                f"{root}: no class is made of {_listed(shown)}, where no file is of a kind that "
-                f"is read: {', '.join(self.suffixes)}.",
+                f"{root}: no class is made of {listed(shown, SHOWN)}, where no file is of a kind "
+                f"that is read: {', '.join(self.suffixes)}.",
                 DataWarning,
                 stacklevel=4,
             )
@@ -193,7 +179,7 @@ class _Found:
         if missed:
             warnings.warn(
                 f"{root}: {len(missed)} of the pictures are of kinds that are not read, and left "
-                f"out: {_listed(missed)}.",
+                f"out: {listed(missed, SHOWN)}.",
                 DataWarning,
                 stacklevel=4,
             )
@@ -255,8 +241,3 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 def _short(name: str) -> str:
     return name.rpartition("/")[2]
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

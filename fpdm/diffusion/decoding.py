@@ -15,10 +15,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from fpdm.errors import SamplingWarning
-
-LISTED = 20
-"""Images that a warning names."""
+from fpdm.errors import SamplingWarning, listed
 
 
 @frozen(eq=False)
@@ -155,13 +152,8 @@ def warn_of_broken(broken: Sequence[int], *, seeds: Sequence[int] = ()) -> None:
 def _name(broken: Sequence[int], seeds: Sequence[int]) -> str:
     """Such as `Images 3, 17 (seeds 5, 19) are`."""
     one = len(broken) == 1
-    of = f" (seed{'' if one else 's'} {_listed(seeds)})" if seeds else ""
-    return f"Image{'' if one else 's'} {_listed(broken)}{of} {'is' if one else 'are'}"
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    more = f" and {len(numbers) - LISTED} more" if len(numbers) > LISTED else ""
-    return ", ".join(map(str, numbers[:LISTED])) + more
+    of = f" (seed{'' if one else 's'} {listed(seeds)})" if seeds else ""
+    return f"Image{'' if one else 's'} {listed(broken)}{of} {'is' if one else 'are'}"
 
 
 def _finite(images: Tensor) -> Tensor:

@@ -26,6 +26,22 @@ def _by_number(names: Mapping[Any, str] | None) -> dict[int, str]:
         ) from None
 
 
+def odd_names(names: Mapping[int, str]) -> list[str]:
+    """What is to be said of classes whose names are other numbers than their own.
+
+    Args:
+        names: of classes, by number.
+
+    Returns:
+        A text such as `class 2 is called '10'` for each of them.
+    """
+    return [
+        f"class {number} is called {name!r}"
+        for number, name in names.items()
+        if name.isdecimal() and int(name) != number
+    ]
+
+
 @frozen
 class Classes:
     """What the labels of a network are.
@@ -128,9 +144,7 @@ class Classes:
             A text such as `class 2 is called '10'` for each of them.
         """
         self._told.add(True)
-        names = [(number, self.names.get(number, "")) for number in dict.fromkeys(numbers)]
-        odd = [(number, name) for number, name in names if name.isdecimal() and int(name) != number]
-        return [f"class {number} is called {name!r}" for number, name in odd]
+        return odd_names({each: self.names[each] for each in numbers if each in self.names})
 
     def numbers(self, labels: Iterable[Any], *, each: int = 1) -> list[int]:
         """Turn labels, each a number or a name, into numbers.

@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fpdm.errors import InvalidValueError
-
-LISTED = 20
-"""Samples that a message names."""
+from fpdm.errors import InvalidValueError, listed
 
 
 def check_finite(name: str, samples: NDArray[np.float64]) -> None:
@@ -23,9 +20,7 @@ def check_finite(name: str, samples: NDArray[np.float64]) -> None:
     """
     broken = np.flatnonzero(~np.isfinite(samples).all(axis=1)).tolist()
     if broken:
-        more = f" and {len(broken) - LISTED} more" if len(broken) > LISTED else ""
         raise InvalidValueError(
             f"{name} holds values that are not finite, in samples "
-            f"{', '.join(map(str, broken[:LISTED]))}{more} of {len(samples)}: leave them out, and "
-            f"say so."
+            f"{listed(broken)} of {len(samples)}: leave them out, and say so."
         )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fpdm.errors import InvalidValueError
-from fpdm.models.weights import listed
+from fpdm.errors import InvalidValueError, listed
 
 WHERE = ("subfolder", "cache_dir", "revision", "token", "local_files_only", "force_download")
 """Options of diffusers that say where a configuration is."""
@@ -38,9 +37,7 @@ def check_whole_network(name: Any, told: Mapping[str, Any]) -> None:
         InvalidValueError: some were not; diffusers has left them at random.
     """
     wrong = [
-        f"{what}: {listed([str(each) for each in told[kind]], 5)}"
-        for kind, what in LACKS.items()
-        if told.get(kind)
+        f"{what}: {listed(list(told[kind]), 5)}" for kind, what in LACKS.items() if told.get(kind)
     ]
     if wrong:
         raise InvalidValueError(

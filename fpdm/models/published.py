@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fpdm.checks import check_whole
-from fpdm.errors import InvalidValueError
+from fpdm.errors import InvalidValueError, listed
 from fpdm.models.diffusers_dit import open_dit
 from fpdm.models.dit import DiT
 from fpdm.models.fpdit import FPDiT
@@ -25,7 +25,7 @@ from fpdm.models.patches import PatchNetwork
 from fpdm.models.positions import sincos_positions
 from fpdm.models.presets import PRESETS
 from fpdm.models.saved import SavedNetwork
-from fpdm.models.weights import listed, read_checkpoint
+from fpdm.models.weights import read_checkpoint
 
 HEADS = {preset.hidden_size: preset.num_heads for preset in PRESETS.values()}
 HEAD_SIZE = 64

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fpdm.checks import check_choice
-from fpdm.errors import InvalidValueError
+from fpdm.errors import InvalidValueError, listed
 
 WEIGHTS = ("ema", "model")
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -122,14 +122,3 @@ def _check_state(state: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
 
 def _is_plain(tensor: Tensor) -> bool:
     return tensor.dtype in DTYPES and tensor.layout == torch.strided and not tensor.is_meta
-
-
-def listed(names: list[str], most: int = 20) -> str:
-    """The names in a sentence; of very many, the first.
-
-    Args:
-        names: what to list.
-        most: how many are listed.
-    """
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest

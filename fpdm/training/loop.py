@@ -13,8 +13,8 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from fpdm.data import Dataset
-from fpdm.data.listing import odd_numbers
-from fpdm.errors import InvalidValueError, TrainingWarning
+from fpdm.diffusion.labels import odd_names
+from fpdm.errors import InvalidValueError, TrainingWarning, listed
 from fpdm.models import SavedNetwork
 from fpdm.pipeline import FPDMPipeline
 from fpdm.solution import Denoised
@@ -226,11 +226,10 @@ class Training:
 
 def _warn_of_names(class_names: Mapping[int, str]) -> None:
     """Warn of classes whose names are other numbers than their own."""
-    if odd := odd_numbers(class_names):
-        said = [f"class {number} is called {name!r}" for number, name in odd.items()]
-        more = f" and {len(said) - 3} more are like that" if len(said) > 3 else ""
+    if odd := odd_names(class_names):
         warnings.warn(
-            f"{', '.join(said[:3])}{more}: `--classes` takes names before numbers.",
+            f"{listed(odd, 3)}{' are like that' * (len(odd) > 3)}: `--classes` takes names before "
+            f"numbers.",
             TrainingWarning,
             stacklevel=5,
         )

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from fpdm.errors import TrainingWarning
+from fpdm.errors import TrainingWarning, listed
 from fpdm.runtime import processes
 from fpdm.runtime.storage import written_file
 
@@ -56,11 +56,10 @@ class Notice:
         if len(found) < self._next:
             return
         self._next = 2 * len(found)
-        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         files = "1 file" if len(found) == 1 else f"{len(found)} files"
         warnings.warn(
             f"{files} of the data cannot be read, so that others are taken instead: "
-            f"{', '.join(found[:SHOWN])}{more}. A run lists all of them in unreadable.txt.",
+            f"{listed(found, SHOWN)}. A run lists all of them in unreadable.txt.",
             TrainingWarning,
             stacklevel=4,
         )
