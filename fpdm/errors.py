@@ -107,6 +107,9 @@ def listed(names: Sequence[object], most: int = 20) -> str:
         names: what to list.
         most: how many are listed.
 
+    Returns:
+        The names with commas between them, and how many more there are.
+
     Examples:
         >>> listed([3, 5, 8], 2)
         '3, 5 and 1 more'
