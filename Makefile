@@ -10,7 +10,10 @@ LIGHT := tests/test_boundaries.py tests/cli/test_cli.py tests/cli/test_start.py 
 	tests/data/test_data.py tests/models/test_checkpoint.py tests/sampling/test_pipeline.py \
 	tests/sampling/test_saving.py tests/solving/test_references.py tests/training/test_config.py
 
-.PHONY: help demo test lint types docs lowest newest sdist browse check figures model clean
+# What needs peft: with it installed, all that loads diffusers loads transformers too.
+ADAPTERS := tests/models/adapters.py tests/docs/adapters.py
+
+.PHONY: help demo test lint types docs lowest newest adapters sdist browse check figures model clean
 
 help:
 	@echo "make demo    draw digits under three budgets: a table, and demo.png"
@@ -21,6 +24,7 @@ help:
 	@echo "make check   all of the last four"
 	@echo "make lowest  some of the tests, with the lowest versions that pyproject.toml allows"
 	@echo "make newest  the same, with the newest that there are"
+	@echo "make adapters run the tests of LoRA, which needs peft and transformers"
 	@echo "make sdist   build the source distribution, and run some of its own tests in it"
 	@echo "make browse  open every page of the site in headless Chromium"
 	@echo "make figures draw the figures of the site again"
@@ -42,9 +46,13 @@ types: .venv/developer
 docs: .venv/developer
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-# Both share the PyTorch of .venv, of which there is one, and put other versions of the rest before it.
+# These and `adapters` share the PyTorch of .venv, of which there is one: what they put before it are
+# other versions of the rest, or more.
 lowest newest: %: .venv-%/ready
 	OMP_NUM_THREADS=1 .venv-$*/bin/python -m pytest --numprocesses $(WORKERS) -p no:cacheprovider $(LIGHT)
+
+adapters: .venv-adapters/ready
+	OMP_NUM_THREADS=1 .venv-adapters/bin/python -m pytest --numprocesses $(WORKERS) -p no:cacheprovider $(ADAPTERS)
 
 sdist: .venv/developer
 	rm -rf build/sdist
@@ -59,14 +67,15 @@ browse: .venv/browser docs
 
 check: lint types docs test
 
-figures: .venv/developer
+figures: .venv/developer .venv-adapters/ready
 	for figure in $(FIGURES); do $(BIN)/python docs/figures/$$figure.py || exit 1; done
+	.venv-adapters/bin/python docs/figures/adapters.py
 
 model: .venv/user
 	$(BIN)/fpdm train digits --out runs/digits
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest site build *.egg-info
+	rm -rf .venv .venv-lowest .venv-newest .venv-adapters site build *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -89,13 +98,19 @@ clean:
 	@mkdir -p .venv-newest
 	$(BIN)/python tests/bounds.py newest > $@
 
+.venv-adapters/wanted.txt: pyproject.toml constraints.txt | .venv/developer
+	@mkdir -p .venv-adapters
+	cp constraints.txt $@
+
+.venv-%/ready: EXTRAS := eval,plot
+.venv-adapters/ready: EXTRAS := eval,lora
 .venv-%/ready: .venv-%/wanted.txt
-	@echo "Installing the $* versions into .venv-$* ..."
+	@echo "Installing what make $* needs into .venv-$* ..."
 	$(BIN)/python -m venv .venv-$*
 	$(BIN)/python tests/bounds.py here > "$$(.venv-$*/bin/python tests/bounds.py here)/beside.pth"
 	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --upgrade \
 	  --upgrade-strategy $(if $(filter newest,$*),eager,only-if-needed) \
-	  --constraint .venv-$*/wanted.txt --editable '.[eval,plot]' pytest pytest-xdist hypothesis
+	  --constraint .venv-$*/wanted.txt --editable '.[$(EXTRAS)]' pytest pytest-xdist hypothesis
 	@touch $@
 
 .venv/browser: .venv/developer

@@ -21,6 +21,7 @@ from fpdm import plugins
 from fpdm.checks import check_choice
 from fpdm.compiling import Compiled, Usual
 from fpdm.diffusion import samplers, schedulers
+from fpdm.diffusion.adapters import Adaptable
 from fpdm.diffusion.autoencoder import vae_of
 from fpdm.diffusion.callback import TENSORS, StepCallback, step_callback
 from fpdm.diffusion.decoding import to_images, warn_of_broken
@@ -68,10 +69,11 @@ class FPDMOutput(BaseOutput):
     broken: tuple[int, ...] = ()
 
 
-class FPDMPipeline(DiffusionPipeline):
+class FPDMPipeline(Adaptable, DiffusionPipeline):
     """Draws images with a network and a scheduler under a budget of block passes.
 
-    Saving and loading, moving to a device, offloading and the progress bar are those of diffusers.
+    Saving and loading, moving to a device, offloading, the progress bar and adapters (LoRA) are
+    those of diffusers.
 
     Args:
         model: a [`Network`][fpdm.Network] that is a model of diffusers, as `FPDiT`, `DiT` and those
@@ -209,7 +211,7 @@ class FPDMPipeline(DiffusionPipeline):
             options: of diffusers, such as `variant` and `push_to_hub`.
 
         Raises:
-            InvalidValueError: `save_directory` is a file.
+            InvalidValueError: `save_directory` is a file, or the network has adapters.
             StorageError: it cannot be written, for lack of room or of permission.
         """
         folder = Path(save_directory)

@@ -16,15 +16,17 @@ from torch import Tensor
 
 from fpdm.checks import check_choice, check_labels
 from fpdm.errors import InvalidValueError
+from fpdm.models.adapters import Adapted, check_bare
 from fpdm.models.loading import check_whole_network, class_of
 from fpdm.runtime.storage import written_parts
 from fpdm.solution import PREDICTIONS
 
 
-class SavedNetwork(ModelMixin, ConfigMixin):
+class SavedNetwork(Adapted, ModelMixin, ConfigMixin):
     """The base of a network of one's own: a [`Network`][fpdm.Network] that is saved and loaded.
 
-    Saving and loading, `save_pretrained` and `from_pretrained`, are those of diffusers. What
+    Saving and loading, `save_pretrained` and `from_pretrained`, are those of diffusers, and so are
+    adapters (LoRA): `add_adapter`, `save_lora_adapter`, `load_lora_adapter` and the others. What
     `__init__` takes is kept in `config`, where it is marked by `register_to_config`; it takes
     `sample_size`, `in_channels` and `num_classes`. A subclass says `pre_passes` and `post_passes`,
     and has a `layer` if it is implicit.
@@ -97,9 +99,10 @@ class SavedNetwork(ModelMixin, ConfigMixin):
             options: of the upload, such as `repo_id`.
 
         Raises:
-            InvalidValueError: `save_directory` is a file.
+            InvalidValueError: `save_directory` is a file, or the network has adapters.
             StorageError: it cannot be written, for lack of room or of permission.
         """
+        check_bare(self)
         folder = Path(save_directory)
         if folder.is_file():
             raise InvalidValueError(f"{folder} is a file: must be a folder, or nothing yet.")

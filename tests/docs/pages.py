@@ -94,6 +94,25 @@ TOYS = {
 }
 
 
+BY_HAND = ("source ", "pip ", "export ")
+"""What a reader does to an environment, and the tests do not do to theirs."""
+
+
+def run_all(page: Path, folder: Path) -> dict[str, object]:
+    """Run every block of a page, in the current folder, and return the names of its Python."""
+    namespace: dict[str, object] = {}
+    for block in blocks(page, "python", "sh", "toml"):
+        if Path(block.title).suffix:
+            (folder / block.title).write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
+            exec(compile(block.text, str(page), "exec"), namespace)
+        elif block.language == "sh":
+            for command in commands(block):
+                if not command.startswith(BY_HAND):
+                    run(command)
+    return namespace
+
+
 def toy(command: str) -> str:
     """The command at the size at which the tests run it."""
     for pattern, replacement in TOYS.items():

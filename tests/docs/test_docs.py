@@ -3,7 +3,6 @@
 import importlib
 import inspect
 import re
-import sys
 from importlib.metadata import metadata, version
 from pathlib import Path
 
@@ -13,33 +12,20 @@ from diffusers import DiTTransformer2DModel
 
 import fpdm
 from fpdm import hookspecs
-from fpdm.plugins import KINDS, Origin, PluginHost, host, lookup
+from fpdm.plugins import KINDS, Origin, PluginHost, host
 from tests.data import pictures
 from tests.docs import pages
 from tests.docs.pages import PAGES, blocks, commands
 from tests.models import published
 from tests.places import DOCS, ROOT
 
-BY_HAND = ("source ", "pip ", "export ")
-"""What a reader does to an environment, and the tests do not do to theirs."""
-
-TUTORIAL = DOCS / "tutorials" / "plugin.md"
-"""Has a test, and an environment, of its own."""
+ELSEWHERE = {
+    DOCS / "tutorials" / "plugin.md": "tests/plugins/test_tutorial.py",
+    DOCS / "how-to" / "adapters.md": "tests/docs/adapters.py",
+}
+"""Pages that have an environment of their own, and the test that runs them in it."""
 
 NOTHING_TO_RUN = ("changelog.md", "cite.md")
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty folder, as a reader has it, whose modules can be imported; and a fresh host."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(lookup, "_installed", type(lookup._installed)())
-    before = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(tmp_path)):
-            del sys.modules[name]
 
 
 def prepare(page: Path, folder: Path) -> None:
@@ -57,22 +43,20 @@ def prepare(page: Path, folder: Path) -> None:
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:`torch._prims_common.check` is deprecated:FutureWarning")
 @pytest.mark.filterwarnings("ignore:.*It is passed over:fpdm.errors.TrainingWarning")
-@pytest.mark.parametrize("page", [page for page in PAGES if page != TUTORIAL], ids=pages.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ELSEWHERE], ids=pages.name)
 def test_what_a_page_says_runs(page, here):
     prepare(page, here)
-    namespace: dict[str, object] = {}
-    for block in blocks(page, "python", "sh", "toml"):
-        if Path(block.title).suffix:
-            (here / block.title).write_text(block.text, encoding="utf-8")
-        elif block.language == "python":
-            exec(compile(block.text, str(page), "exec"), namespace)
-        elif block.language == "sh":
-            for command in commands(block):
-                if not command.startswith(BY_HAND):
-                    pages.run(command)
+    namespace = pages.run_all(page, here)
     if page.name == "README.md":
         assert Path("three.png").exists()
         assert sum(step.iterations for step in namespace["result"].steps) == 30
+
+
+def test_what_other_tests_run_is_run_by_them():
+    for page, test in ELSEWHERE.items():
+        assert page in PAGES
+        there = (ROOT / test).read_text(encoding="utf-8")
+        assert all(f'"{part}"' in there for part in page.relative_to(DOCS).parts)
 
 
 def test_every_toy_stands_for_a_command():

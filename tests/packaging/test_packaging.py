@@ -89,6 +89,17 @@ def test_the_lowest_and_the_newest_versions_are_tried_where_changes_land():
     assert {"make lowest", "make newest", "make sdist"} <= set(script.splitlines())
 
 
+def test_adapters_are_tried_where_changes_land_and_nowhere_else():
+    """Their environment has what the others lack, so that these show what is said without it."""
+    assert "make adapters" in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    tried = re.search(r"^ADAPTERS := (.*)$", makefile, re.M)[1].split()
+    assert tried == ["tests/models/adapters.py", "tests/docs/adapters.py"]
+    extras = PROJECT["optional-dependencies"]
+    assert [line.partition(">")[0] for line in extras["lora"]] == ["peft", "transformers"]
+    assert not re.search("lora|peft|transformers", " ".join(extras["dev"]))
+
+
 def test_what_is_tried_with_other_versions_is_there():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     tried = re.findall(r"tests/[\w/]+\.py", makefile)
