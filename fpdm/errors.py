@@ -97,7 +97,25 @@ def suggest(given: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     near = difflib.get_close_matches(given, names, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{hint}Available: {listed(names, SHOWN) or 'none'}."
+    return f"{hint}Available: {listed([*map(shown, names)], SHOWN) or 'none'}."
+
+
+def shown(name: object) -> str:
+    r"""A name in a list, on one line: in quotes where it would be taken for several, or for less.
+
+    Args:
+        name: what to show, such as the path of a file.
+
+    Returns:
+        The name, or its `repr` where it has commas, blanks at its ends or what cannot be printed.
+
+    Examples:
+        >>> print(shown("a b"), shown("a, b"), shown("a\nb"))
+        a b 'a, b' 'a\nb'
+    """
+    text = str(name)
+    plain = text.isprintable() and "," not in text and text == text.strip()
+    return text if plain else repr(text)
 
 
 def listed(names: Sequence[object], most: int = 20) -> str:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from fpdm.cli import console, progress
 from fpdm.cli.components import Whole
 from fpdm.cli.files import Place, check_source
-from fpdm.errors import listed
+from fpdm.errors import listed, shown
 
 if TYPE_CHECKING:
     from fpdm.data import EncodedShard, Latents
@@ -130,5 +130,5 @@ def _note_unreadable(latents: Latents) -> None:
     if unreadable := latents.index.unreadable:
         console.warn(
             f"{len(unreadable)} of the images could not be read, and are left out: "
-            f"{listed(unreadable, SHOWN)}."
+            f"{listed([*map(shown, unreadable)], SHOWN)}."
         )

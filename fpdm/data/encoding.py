@@ -15,6 +15,7 @@ from fpdm.data.encoder import Encoder
 from fpdm.data.image_batches import ImageBatch, read_batches
 from fpdm.data.index import INDEX, LatentsIndex, ShardEntry, read_index
 from fpdm.data.listing import Listing
+from fpdm.data.pixels import read_levels
 from fpdm.data.plan import Plan
 from fpdm.data.records import write_record
 from fpdm.data.shards import Header, read_header, shard_name, write_shard
@@ -173,13 +174,22 @@ class Encoding:
         entries = read_index(self.target).shards
         return {entry.file: entry for entry in entries if (self.target / entry.file).is_file()}
 
+    def _why(self) -> str:
+        """Why the first image cannot be read, which an earlier run may have met."""
+        try:
+            read_levels(self.listing.path(0), size=self.outline.image_size, channels=3)
+        except InvalidValueError as error:
+            return str(error)
+        return "it can be read by now; encode into another folder."
+
     def _index(self, known: Mapping[str, ShardEntry]) -> LatentsIndex:
         """The index of what is on the disk."""
         paths = [self._path(number) for number in range(self.plan.shards)]
         headers = [read_header(path, self.outline) for path in paths]
         if not sum(header.count for header in headers):
             raise InvalidValueError(
-                f"{self.listing.root}: not one of its images can be read; strict=True says why."
+                f"{self.listing.root}: not one of its {len(self.listing.files)} images can be "
+                f"read; of the first: {self._why()}"
             )
         return attrs.evolve(
             self.outline,

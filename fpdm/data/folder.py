@@ -113,19 +113,21 @@ class ImageFolder(Dataset):
     def _read(self, index: int) -> _Sample:
         """The file at an index, or the next one that can be read."""
         skipped: list[str] = []
+        why: list[str] = []
         for step in range(len(self)):
             taken = (index + step) % len(self)
             try:
                 levels = self._levels(taken)
-            except InvalidValueError:
+            except InvalidValueError as error:
                 if self.strict:
                     raise
+                why += [str(error)] if taken == 0 else []
                 skipped.append(str(self.listing.path(taken)))
             else:
                 return _Sample(as_pixels(levels), self.listing.labels[taken], skipped)
         raise InvalidValueError(
-            f"{self.listing.root}: not one of its {len(self)} images can be read; strict=True says "
-            f"why."
+            f"{self.listing.root}: not one of its {len(self)} images can be read; of the first: "
+            f"{why[0]}"
         )
 
     def _levels(self, index: int) -> Tensor:

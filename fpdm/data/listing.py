@@ -17,10 +17,10 @@ from attrs import frozen
 
 from fpdm.data.decoding import OLD_SUFFIXES, suffixes
 from fpdm.data.paths import existing_folder
-from fpdm.errors import DataWarning, InvalidValueError, listed
+from fpdm.errors import DataWarning, InvalidValueError, listed, shown
 
 ORDERS = ("natural", "text")
-SHOWN = 5
+SHOWN, FEW = 5, 3  # names in a sentence
 UNREAD = (
     *(".heic", ".heif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".tga", ".ico", ".exr", ".hdr"),
     *(".dng", ".nef", ".cr2", ".cr3", ".arw", ".raw", ".eps", ".pcx", ".avif", ".webp"),
@@ -99,9 +99,11 @@ def list_images(root: str | os.PathLike[str], *, order: str = "natural") -> List
             f"its class, or none."
         )
     if not (loose or classes):
+        others = found.others()
+        instead = f", but {listed(others, FEW)}" if others else ""
         raise InvalidValueError(
-            f"{folder} holds no image: must hold {', '.join(found.suffixes)} files, or one folder "
-            f"of them for each class."
+            f"{folder} holds no image{instead}: must hold {', '.join(found.suffixes)} files, or "
+            f"one folder of them for each class."
         )
     found.warn(folder)
     names = sorted(classes, key=natural) if order == "natural" else list(classes)
@@ -141,6 +143,7 @@ class _Found:
     Attributes:
         loose: images directly in the folder.
         classes: those of each class, by its name, in the order of text.
+        beside: files of other kinds directly in the folder.
         unread: files of other kinds, by the folder in which nothing else is.
         missed: pictures of other kinds.
     """
@@ -149,6 +152,7 @@ class _Found:
         self.suffixes = suffixes
         self.loose: list[str] = []
         self.classes: dict[str, list[str]] = {}
+        self.beside: list[str] = []
         self.unread: dict[str, list[str]] = {}
         self.missed: list[str] = []
 
@@ -156,7 +160,7 @@ class _Found:
         above = frozenset({os.path.realpath(root)})
         for entry in _entries(root):
             if not _is_folder(entry):
-                self._take(entry, entry.name, self.loose, [])
+                self._take(entry, entry.name, self.loose, self.beside)
                 continue
             images: list[str] = []
             others: list[str] = []
@@ -166,11 +170,16 @@ class _Found:
             elif not all(other.lower().endswith(NOTES) for other in others):
                 self.unread[entry.name] = others
 
+    def others(self) -> list[str]:
+        """The files of other kinds, as they are listed."""
+        nested = (name for names in self.unread.values() for name in names)
+        return sorted(shown(name) for name in (*self.beside, *nested))
+
     def warn(self, root: Path) -> None:
         if self.unread:
-            shown = [f"{name} ({_short(files[0])})" for name, files in self.unread.items()]
+            named = [shown(f"{name} ({_short(files[0])})") for name, files in self.unread.items()]
             warnings.warn(
-                f"{root}: no class is made of {listed(shown, SHOWN)}, where no file is of a kind "
+                f"{root}: no class is made of {listed(named, SHOWN)}, where no file is of a kind "
                 f"that is read: {', '.join(self.suffixes)}.",
                 DataWarning,
                 stacklevel=4,
@@ -179,7 +188,7 @@ class _Found:
         if missed:
             warnings.warn(
                 f"{root}: {len(missed)} of the pictures are of kinds that are not read, and left "
-                f"out: {listed(missed, SHOWN)}.",
+                f"out: {listed([*map(shown, missed)], SHOWN)}.",
                 DataWarning,
                 stacklevel=4,
             )

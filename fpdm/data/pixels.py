@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from fpdm.data.decoding import decode, reason
-from fpdm.errors import InvalidValueError
+from fpdm.errors import InvalidValueError, shown
 
 MODES = {1: "L", 3: "RGB"}
 """By channels."""
@@ -65,7 +65,8 @@ def read_levels(path: Path, *, size: int, channels: int) -> Tensor:
     try:
         image = square(decode(path).convert(MODES[channels]), size)
     except Exception as error:  # a damaged file fails in many ways
-        raise InvalidValueError(f"{path} cannot be read as an image: {reason(error)}.") from error
+        said = f"{shown(path)} cannot be read as an image: {reason(error)}."
+        raise InvalidValueError(said) from error
     levels = torch.from_numpy(np.array(image)).reshape(size, size, channels)
     return levels.permute(2, 0, 1)
 

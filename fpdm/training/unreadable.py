@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from fpdm.errors import TrainingWarning, listed
+from fpdm.errors import TrainingWarning, listed, shown
 from fpdm.runtime import processes
 from fpdm.runtime.storage import written_file
 
@@ -14,7 +14,7 @@ SHOWN = 3
 
 
 class Unreadable:
-    """The list of a run, a name on each line.
+    """The list of a run, a name on each line: in quotes if it would not be one line.
 
     Args:
         path: the file; it is made when there is something to write.
@@ -23,7 +23,7 @@ class Unreadable:
     def __init__(self, path: Path) -> None:
         self.path = path
         there = path.read_text(encoding="utf-8") if path.is_file() else ""
-        self.names = set(there.splitlines())
+        self.lines = set(there.split("\n")) - {""}
 
     def add(self, names: Iterable[str]) -> None:
         """Add names, and write the list if it has grown.
@@ -31,10 +31,10 @@ class Unreadable:
         Args:
             names: of files.
         """
-        if new := set(names) - self.names:
-            self.names |= new
+        if new := {name if name.isprintable() else repr(name) for name in names} - self.lines:
+            self.lines |= new
             with written_file(self.path) as beside:
-                beside.write_text("".join(f"{name}\n" for name in sorted(self.names)), "utf-8")
+                beside.write_text("".join(f"{line}\n" for line in sorted(self.lines)), "utf-8")
 
 
 class Notice:
@@ -59,7 +59,8 @@ class Notice:
         files = "1 file" if len(found) == 1 else f"{len(found)} files"
         warnings.warn(
             f"{files} of the data cannot be read, so that others are taken instead: "
-            f"{listed(found, SHOWN)}. A run lists all of them in unreadable.txt.",
+            f"{listed([*map(shown, found)], SHOWN)}. A run lists all of them in "
+            f"unreadable.txt.",
             TrainingWarning,
             stacklevel=4,
         )

@@ -150,7 +150,7 @@ def test_where_no_image_can_be_read_there_is_no_index(tmp_path):
     for i in range(3):
         save(tmp_path / "images" / f"{i}.png").write_bytes(b"")
     said = refused(lambda: encoded(tmp_path / "images", tmp_path / "out"))
-    assert "not one of its images can be read" in said
+    assert "not one of its 3 images can be read" in said
     assert not (tmp_path / "out" / "index.json").exists()
 
 

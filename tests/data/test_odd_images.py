@@ -265,3 +265,39 @@ def test_nothing_is_said_of_a_folder_that_is_whole(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         in_order(ImageFolder(tmp_path, size=4))
+
+
+def test_of_a_folder_without_an_image_it_is_said_what_is_there_instead(tmp_path):
+    (tmp_path / "a").mkdir()
+    assert "holds no image: must" in refused(lambda: list_images(tmp_path))
+    (tmp_path / "a" / "1.heic").write_bytes(b"something")
+    assert "holds no image, but a/1.heic: must" in refused(lambda: list_images(tmp_path))
+    for name in ("b,c.heic", "d", "e"):
+        (tmp_path / name).write_bytes(b"something")
+    said = refused(lambda: list_images(tmp_path))
+    assert "holds no image, but 'b,c.heic', a/1.heic, d and 1 more: must" in said
+
+
+def test_where_no_file_can_be_read_it_is_said_why(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    for name in ("a.png", "b.png"):
+        (root / name).write_bytes(b"no image")
+    why = refused(lambda: read_levels(root / "a.png", size=2, channels=3))
+    assert "a.png cannot be read as an image" in why
+    data = ImageFolder(root, size=2)
+    for ask in (
+        lambda: in_order(data),
+        lambda: list(encode(root, tmp_path / "to", vae=tiny_vae(), image_size=8)),
+    ):
+        assert refused(ask).endswith(f"not one of its 2 images can be read; of the first: {why}")
+
+
+def test_names_that_would_be_misread_in_a_list_are_in_quotes(tmp_path):
+    root = image_folder(tmp_path, each=1)
+    for name in ("owl, barn", "new\nline"):
+        (root / name).mkdir()
+        (root / name / "a.heic").write_bytes(b"something")
+    with pytest.warns(DataWarning) as caught:
+        ImageFolder(root, size=4)
+    assert r"of 'new\nline (a.heic)', 'owl, barn (a.heic)', where" in str(caught[0].message)

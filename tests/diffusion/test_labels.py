@@ -79,6 +79,9 @@ def test_a_name_that_no_class_has_is_refused():
     for text in ("cot", "1.5", "#x", "#"):
         with pytest.raises(UnknownNameError, match=f"No class is named '{text}'"):
             classes("cat", "dog").read(text)
+    with pytest.raises(UnknownNameError) as caught:
+        classes("cat, kitten", "new\nline", " x").read("dog")
+    assert str(caught.value).endswith(r": ' x', cat, 'cat, kitten', kitten, 'new\nline', x.")
 
 
 @pytest.mark.parametrize("name", ["cat, dog", "-1", " x", "it's", "10", "é"])

@@ -325,3 +325,22 @@ def test_files_that_cannot_be_read_are_told_and_listed(tmp_path):
     assert len(said) <= 3
     listed = (tmp_path / "run" / "unreadable.txt").read_text().splitlines()
     assert listed == sorted(map(str, bad))
+
+
+@pytest.mark.filterwarnings("ignore::fpdm.errors.TrainingWarning")
+def test_a_file_is_one_line_of_what_cannot_be_read_whatever_it_is_called(tmp_path):
+    root = numbers(tmp_path / "data", ("a", "b"))
+    for name in ("new\nline.png", "\u2028.png", "b,\u00e9.png"):
+        (root / "a" / name).write_bytes(b"no image")
+    for steps in (2, 4):
+        with pytest.warns(TrainingWarning) as caught:
+            for _ in Run(Training(attrs.evolve(on(root), steps=steps)), tmp_path / "run"):
+                pass
+        assert not any("\n" in str(warning.message) for warning in caught)
+        lines = (tmp_path / "run" / "unreadable.txt").read_text("utf-8").split("\n")
+        assert lines == [
+            repr(f"{root}/a/\u2028.png"),
+            repr(f"{root}/a/new\nline.png"),
+            f"{root}/a/b,\u00e9.png",
+            "",
+        ]
