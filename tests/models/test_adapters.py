@@ -1,11 +1,10 @@
 """What is said of adapters where peft is not installed; the rest is in `adapters.py`."""
 
-import sys
-
 import pytest
 
 import fpdm
 from fpdm.errors import MissingDependencyError
+from fpdm.runtime import adapting
 from tests.sampling.pipelines import draw, pipeline
 from tests.toys import tiny, tiny_dit
 
@@ -19,9 +18,8 @@ PIPELINE = ("load_lora_weights", "unload_lora_weights", "fuse_lora", "unfuse_lor
 @pytest.fixture(params=["peft and transformers", "peft", "transformers"])
 def missing(request, monkeypatch):
     """What is not installed, whatever is."""
-    for name in ("peft", "transformers"):
-        there = None if name in request.param else fpdm
-        monkeypatch.setitem(sys.modules, name, there)
+    gone = request.param.split(" and ")
+    monkeypatch.setattr(adapting, "find_spec", lambda name: None if name in gone else name)
     return request.param
 
 

@@ -21,6 +21,8 @@ NEEDED = {  # older ones do not have what is used of them
     "safetensors": (0, 4, 3),
     "rich": (13, 6),
 }
+LORA = {"diffusers": (0, 38), "peft": (0, 18), "transformers": (5, 0)}
+"""Older ones know no networks but their own, or do not fit one another."""
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,9 @@ def test_adapters_are_tried_where_changes_land_and_nowhere_else():
     tried = re.search(r"^ADAPTERS := (.*)$", makefile, re.M)[1].split()
     assert tried == ["tests/models/adapters.py", "tests/docs/adapters.py"]
     extras = PROJECT["optional-dependencies"]
-    assert [line.partition(">")[0] for line in extras["lora"]] == ["peft", "transformers"]
+    assert [line.partition(">")[0] for line in extras["lora"]] == list(LORA)
+    for line, bound in zip(extras["lora"], LORA.values(), strict=True):
+        assert tuple(map(int, REQUIREMENT.fullmatch(line)[2].split("."))) >= bound
     assert not re.search("lora|peft|transformers", " ".join(extras["dev"]))
 
 
