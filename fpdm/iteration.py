@@ -196,7 +196,7 @@ class IterativeSolver(FixedPointSolver):
                 gap = torch.where(chosen, evaluation.gap, gap)
                 residual = torch.where(chosen, evaluation.residual, residual)
             elif not left and not self.keeps_best:
-                gap = torch.where(monitor.answered, evaluation.gap, gap)
+                gap = batch.select(monitor.answered, evaluation.gap, gap)
                 residual = batch.ratio(gap, evaluation.size)
             if self.keeps_best:
                 value = batch.select(chosen, evaluation.image, value)

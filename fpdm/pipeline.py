@@ -35,6 +35,7 @@ from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
 from fpdm.models import DiffusersDiT, SavedNetwork, parts
 from fpdm.models.diffusers_dit import is_their_pipeline, open_pipeline
+from fpdm.models.hooked import hooked
 from fpdm.models.offered import check_parts
 from fpdm.plugins import Spec
 from fpdm.runtime.storage import written_parts
@@ -184,6 +185,10 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
         """The number of each class by its name; an ambiguous name is not among them."""
         found = self.classes.by_name()
         return {name: numbers[0] for name, numbers in sorted(found.items()) if len(numbers) == 1}
+
+    @property
+    def _execution_device(self) -> Any:
+        return super()._execution_device if hooked(self.model) else self.model.device
 
     @property
     def interrupt(self) -> bool:

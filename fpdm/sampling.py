@@ -259,7 +259,7 @@ def _steps(
         if solving is not None and solution is not None:
             past = (_without_carry(older) for older in history)
             history = (*past, denoised.visited(moment))[-max(solving.init.lookback, 1) :]
-            solution = evolve(solution, carry=None)  # it belongs to the run, and may be large
+            solution = _bare(solution)
         replacement = yield Step(
             index=index,
             steps=count,
@@ -297,7 +297,13 @@ def _without_graph(visited: Visited) -> Visited:
 
 
 def _without_carry(visited: Visited) -> Visited:
-    return evolve(visited, solution=evolve(visited.solution, carry=None))
+    bare = _bare(visited.solution)
+    return visited if bare is visited.solution else evolve(visited, solution=bare)
+
+
+def _bare(solution: Solution) -> Solution:
+    """A solution without what its solver carries, which belongs to the run, and may be large."""
+    return solution if solution.carry is None else evolve(solution, carry=None)
 
 
 def _regroup(visited: Visited, samples: int) -> Visited:

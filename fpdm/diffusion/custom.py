@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from fpdm.diffusion.clock import flows
 from fpdm.errors import FPDMError, InvalidValueError
+from fpdm.runtime.signatures import takes
 
 TAKEN_BY = {"timesteps": "'ddim'", "sigmas": "'euler'"}
 """A scheduler that takes them, whatever the process is; for flows it is `'euler'`."""
@@ -77,7 +77,7 @@ def _takes(scheduler: Any, kind: str) -> bool:
     forgets = kind == "timesteps" and bool(scheduler.config.get("use_flow_sigmas"))
     if forgets and set_timesteps.__module__.startswith("diffusers."):
         return False
-    return kind in inspect.signature(set_timesteps).parameters
+    return takes(set_timesteps, kind)
 
 
 def _rounds(scheduler: Any, numbers: list[float]) -> bool:

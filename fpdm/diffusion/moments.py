@@ -6,20 +6,24 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
+
 from fpdm.diffusion.clock import flows, told_timesteps
 from fpdm.solution import Moment
 
 
-def moments(scheduler: Any) -> tuple[Moment, ...]:
+def moments(scheduler: Any, told: Tensor | None = None) -> tuple[Moment, ...]:
     """What is known of the timesteps of a run before it begins.
 
     Args:
         scheduler: of diffusers, its timesteps set.
+        told: what a network is told at each of them, (T,), on the CPU; None asks the scheduler.
 
     Returns:
         One moment for each call of the network, noisiest first.
     """
-    timesteps = [float(timestep) for timestep in told_timesteps(scheduler).numpy()]
+    told = told_timesteps(scheduler) if told is None else told
+    timesteps: list[float] = told.double().tolist()
     levels = log_snr(scheduler, timesteps)
     found: list[Moment] = []
     for index, (timestep, level) in enumerate(zip(timesteps, levels, strict=True)):
@@ -48,7 +52,7 @@ def log_snr(scheduler: Any, timesteps: Sequence[float]) -> list[float | None]:
     table = getattr(scheduler, "alphas_cumprod", None)
     if table is None:
         return [None] * len(timesteps)
-    signal = table.cpu().numpy().astype(float).tolist()
+    signal = table.cpu().double().tolist()
     found = [_between(signal, t) for t in timesteps]
     return [_log_ratio(alpha, 1 - alpha) for alpha in found]
 

@@ -37,6 +37,7 @@ from fpdm.diffusion.schedulers import (
     TowardsImage,
 )
 from fpdm.errors import InvalidValueError, UnknownNameError, suggest
+from fpdm.runtime.signatures import takes
 from fpdm.solution import PREDICTIONS
 
 PROCESS = (
@@ -179,7 +180,7 @@ def prediction_of(scheduler: Any) -> str | None:
     """
     if isinstance(scheduler, TowardsImage):
         return FLOW
-    if "prediction_type" in inspect.signature(type(scheduler).__init__).parameters:
+    if takes(type(scheduler).__init__, "prediction_type"):
         return str(scheduler.config["prediction_type"])
     return NEGATIVE_FLOW if "FlowMatch" in type(scheduler).__name__ else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from copy import deepcopy
 from typing import Any, Protocol, cast
@@ -14,6 +13,7 @@ from fpdm.diffusion.clock import told_timesteps
 from fpdm.diffusion.moments import moments
 from fpdm.diffusion.steps import Past, Steps
 from fpdm.errors import InvalidValueError
+from fpdm.runtime.signatures import takes
 from fpdm.solution import Moment
 
 
@@ -136,15 +136,11 @@ def _check_eta(eta: float | None, scheduler: Scheduler) -> None:
         return
     if isinstance(eta, bool) or not isinstance(eta, (int, float)) or not 0 <= eta <= 1:
         raise InvalidValueError(f"eta={eta!r}: must be a number from 0 to 1.")
-    if eta and not _takes(scheduler, "eta"):
+    if eta and not takes(scheduler.step, "eta"):
         raise InvalidValueError(
             f"eta={eta:g}: {type(scheduler).__name__} has no eta; leave it out, or use one that "
             f"has, such as scheduler='ddim'."
         )
-
-
-def _takes(scheduler: Scheduler, option: str) -> bool:
-    return option in inspect.signature(scheduler.step).parameters
 
 
 class Tabled(Stepping):
@@ -168,8 +164,8 @@ class Tabled(Stepping):
         *,
         device: torch.device,
     ) -> None:
-        self.timesteps = told_timesteps(scheduler).to(device)
-        self.moments = moments(scheduler)
+        told = told_timesteps(scheduler)
+        self.timesteps, self.moments = told.to(device), moments(scheduler, told)
         self.steps = steps.to(device)
         self.generator = generator
         self.past: Past | None = None
@@ -209,10 +205,10 @@ class Tabled(Stepping):
         Returns:
             Standard normal, (B, C, H, W); None where the step draws none.
         """
-        from diffusers.utils.torch_utils import randn_tensor
-
         if not (self.steps.draws and self.steps.draws[index]):
             return None
+        from diffusers.utils.torch_utils import randn_tensor
+
         return randn_tensor(
             like.shape, generator=self.generator, device=like.device, dtype=like.dtype
         )
@@ -243,8 +239,8 @@ class _Library(Stepping):
         eta: float | None = None,
     ) -> None:
         self.scheduler = own = cast("Any", deepcopy(scheduler))
-        self.timesteps = told_timesteps(own).to(device)
-        self.moments = moments(own)
+        told = told_timesteps(own)
+        self.timesteps, self.moments = told.to(device), moments(own, told)
         self.negate = negate
         for name in ("timesteps", "sigmas"):  # what it looks up is where no device is waited for
             if isinstance(vars(own).get(name), Tensor):
@@ -252,7 +248,7 @@ class _Library(Stepping):
         if getattr(own, "begin_index", 0) is None:  # it would search for its place otherwise
             own.set_begin_index(0)
         given = {"generator": generator} | ({} if eta is None else {"eta": float(eta)})
-        self.drawing = {name: value for name, value in given.items() if _takes(own, name)}
+        self.drawing = {name: value for name, value in given.items() if takes(own.step, name)}
         # of the schedulers that know the word, those that keep it as their own use the variance
         uses = str(vars(own).get("variance_type", ""))
         self.uses_variance = uses.startswith("learned")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from fpdm.diffusion.guidance import Guidance
 from fpdm.diffusion.stepping import Stepping
 from fpdm.interfaces import Network
+from fpdm.runtime.signatures import takes
 from fpdm.solution import Denoised
 
 
@@ -51,9 +51,9 @@ class Told:
         if doubled:
             labels = torch.cat([labels, torch.full_like(labels, cast("int", model.null_class))])
         prepare = getattr(model, "prepare", None)
-        takes = "condition" in inspect.signature(getattr(model, "forward", model)).parameters
+        taken = takes(getattr(model, "forward", model), "condition")
         # with gradients each timestep has a graph of its own, which may be freed before the next
-        if prepare is None or not takes or torch.is_grad_enabled():
+        if prepare is None or not taken or torch.is_grad_enabled():
             return labels, None
         return labels, prepare(self.timesteps, labels)
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from fpdm.checks import check_choice, check_labels
 from fpdm.errors import InvalidValueError
 from fpdm.models.adapters import Adapted, check_bare
+from fpdm.models.hooked import hooked
 from fpdm.models.loading import check_whole_network, class_of
 from fpdm.runtime.storage import written_parts
 from fpdm.solution import PREDICTIONS
@@ -161,6 +162,20 @@ class SavedNetwork(Adapted, ModelMixin, ConfigMixin):
             loaded_keys,
             **options,
         )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes: where its weights are, or where hooks will take them."""
+        first = None if hooked(self) else next(self.parameters(), None)
+        return cast("torch.device", super().device if first is None else first.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in: the dtype of its weights, or what hooks cast them to."""
+        mixed = self._keep_in_fp32_modules or hooked(self)
+        each = () if mixed else (weight.dtype for weight in self.parameters())
+        first = next((dtype for dtype in each if dtype.is_floating_point), None)
+        return cast("torch.dtype", super().dtype if first is None else first)
 
     @property
     def null_class(self) -> int | None:

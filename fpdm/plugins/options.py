@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -11,6 +13,7 @@ import attrs
 from fpdm.errors import PluginError
 
 
+@lru_cache(maxsize=256)  # by name one is made for each run
 def parameters(cls: type) -> Mapping[str, inspect.Parameter]:
     """The options that a class takes by name, in their order.
 
@@ -19,7 +22,7 @@ def parameters(cls: type) -> Mapping[str, inspect.Parameter]:
     """
     free = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     found = inspect.signature(cls).parameters
-    return {name: each for name, each in found.items() if each.kind not in free}
+    return MappingProxyType({name: p for name, p in found.items() if p.kind not in free})
 
 
 def chosen(cls: type, given: Collection[str] = ()) -> list[inspect.Parameter]:
@@ -42,7 +45,7 @@ def values(component: object) -> dict[str, Any]:
     Raises:
         PluginError: an option is not kept.
     """
-    cls = type(component)
+    cls: type = type(component)
     fields = attrs.fields(cls) if attrs.has(cls) else ()
     attributes = {field.alias: field.name for field in fields}
     found = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -27,6 +28,7 @@ def lazy(
         3.0
     """
 
+    @cache  # such a name is asked for again at each timestep
     def find(name: str) -> Any:
         if name in modules:
             return import_module(f"{package}.{name}")

@@ -3,10 +3,14 @@
 Each is a launch on a GPU. What a run costs once does not count: runs of two lengths are compared.
 """
 
+import inspect
+import itertools
+import sys
 from collections import Counter
 
 import pytest
 import torch
+from diffusers.hooks import group_offloading
 
 import fpdm
 from fpdm.diffusion import Diffusion
@@ -208,3 +212,59 @@ def test_a_run_with_gradients_has_a_graph_for_each_timestep(init):
         step.sample.square().mean().backward()
         step = run.send(step.sample.detach())
     assert model.embeddings.label.weight.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("init", ["features", "reuse", "extrapolate"])
+def test_a_solution_that_carries_nothing_is_handed_on_as_it_is(init):
+    model, scheduler, said, given = tiny(), Diffusion().scheduler(), [], []
+    scheduler.set_timesteps(5)
+    model.register_forward_hook(lambda _, __, denoised: said.append(denoised.solution))
+    model.register_forward_pre_hook(
+        lambda _, __, call: given.append(call["history"]), with_kwargs=True
+    )
+    how = {"budget": 20, "init": init, "solver": "naive"}
+    with torch.no_grad():
+        steps = list(
+            fpdm.sample(model, scheduler, torch.randn(2, 1, 4, 4), torch.tensor([0, 1]), **how)
+        )
+    assert all(step.solution is one for step, one in zip(steps, said, strict=True))
+    for before, after in itertools.pairwise(given):
+        assert all(visited in after for visited in before[1:])  # the very same object
+        assert after[-1].solution in said
+
+
+def count(monkeypatch, home, name: str) -> list:
+    """The arguments of each call of a function from here on."""
+    calls, function = [], getattr(home, name)
+    monkeypatch.setattr(home, name, lambda *args: (calls.append(args), function(*args))[1])
+    return calls
+
+
+@pytest.mark.parametrize("options", [{"solver": "naive"}, {"init": "reuse"}, {}])
+def test_a_run_looks_up_what_it_needs_once(options, monkeypatch):
+    pipe = pipeline()
+    run(pipe, 2, **options)
+    imported = count(monkeypatch, sys.modules["fpdm.runtime.lazy"], "import_module")
+    signed = count(monkeypatch, inspect, "signature")
+    run(pipe, 20, **options)
+    assert imported == []
+    assert {function.__qualname__ for (function,) in signed} <= {"FPDMPipeline.__init__"}
+
+
+@pytest.mark.parametrize("hooks", [False, True])
+def test_diffusers_looks_for_hooks_only_where_there_are_any(hooks, monkeypatch):
+    pipe = pipeline()
+    if hooks:
+        pipe.model.enable_layerwise_casting(torch.float16, torch.float32)
+    looks = count(monkeypatch, group_offloading, "_get_top_level_group_offload_hook")
+    run(pipe, 2)
+    assert bool(looks) == hooks
+    assert pipe.model.dtype == torch.float32
+
+
+def test_a_network_that_keeps_some_weights_in_float32_is_of_the_dtype_of_the_others():
+    model = tiny().to(torch.bfloat16)
+    model._keep_in_fp32_modules = ["embeddings"]
+    model.embeddings.float()
+    assert next(model.parameters()).dtype == torch.float32
+    assert model.dtype == torch.bfloat16
