@@ -15,11 +15,14 @@ from copy import deepcopy
 from typing import Any
 
 import torch
+from attrs import evolve, frozen
 from torch import Tensor
 
 from fpdm.diffusion.clock import flows
+from fpdm.diffusion.likeness import likeness
 from fpdm.diffusion.samplers import FLOW, NEGATIVE_FLOW, prediction_of
 from fpdm.errors import FPDMError
+from fpdm.runtime.remembered import Remembered
 
 SPREADS = (0.2, 1.0)
 """Deviations of the data that are tried: of dark pixels, and of scaled latents."""
@@ -36,29 +39,63 @@ STEEPEST = 4.0
 LONGEST = 64
 """Calls of the network, above which no scheduler overshoots."""
 
+KEPT = 64
+"""Verdicts that are kept."""
+
 Make = Callable[[Any, torch.Generator], Any]
 """The steps of a scheduler whose timesteps are set, given where its noise comes from."""
 
 
-def warn_of_overshooting(scheduler: Any, calls: int, make: Make) -> None:
+@frozen
+class Verdict:
+    """What a rehearsal has found.
+
+    Attributes:
+        excess: how many times too much contrast, at worst; None where nobody knows.
+        least: the least number of steps that are sound, where these are not; None if none are.
+    """
+
+    excess: float | None
+    least: int | None = None
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is to be said of the run."""
+        return self.excess is None or self.excess <= MOST
+
+
+_VERDICTS: Remembered[Verdict] = Remembered(most=KEPT)
+
+
+def warn_of_overshooting(
+    scheduler: Any, calls: int, make: Make, *, eta: float | None = None
+) -> None:
     """Warn of a run in which a scheduler's own steps are too long for it.
+
+    It is rehearsed when one like it is first made.
 
     Args:
         scheduler: of diffusers, its timesteps set; it is not changed.
         calls: of the network in that run.
         make: makes the steps of a copy.
+        eta: of the noise of ancestral sampling, as it is made with.
 
     Warns:
         UserWarning: it would draw garbage; the message says what to use.
     """
-    if calls > LONGEST or (found := excess(scheduler, make)) is None or found <= MOST:
+    if calls > LONGEST:
         return
-    least = soundest(scheduler, make)
+    like = likeness(scheduler)
+    asked = None if like is None else (like, eta)
+    verdict = _VERDICTS.of(asked, lambda: judge(scheduler, make))
+    if verdict.sound:
+        return
+    least = verdict.least
     advice = "" if least is None else f"num_inference_steps ≥ {least}, or "
     warnings.warn(
         f"{type(scheduler).__name__} overshoots in {calls} timesteps, and draws images of "
-        f"{found:.1f} times the contrast that they should have; use {advice}another scheduler, "
-        f"such as scheduler={'euler' if flows(scheduler) else 'dpm++'!r}.",
+        f"{verdict.excess:.1f} times the contrast that they should have; use {advice}another "
+        f"scheduler, such as scheduler={'euler' if flows(scheduler) else 'dpm++'!r}.",
         UserWarning,
         stacklevel=4,
     )
@@ -83,6 +120,20 @@ def warn_of_steepness(scheduler: Any, steepness: float) -> None:
             UserWarning,
             stacklevel=4,
         )
+
+
+def judge(scheduler: Any, make: Make) -> Verdict:
+    """Rehearse a run, and where it is not sound look for one that is.
+
+    Args:
+        scheduler: of diffusers, its timesteps set; it is not changed.
+        make: makes the steps of a copy.
+
+    Returns:
+        What it found.
+    """
+    verdict = Verdict(excess(scheduler, make))
+    return verdict if verdict.sound else evolve(verdict, least=soundest(scheduler, make))
 
 
 def excess(scheduler: Any, make: Make) -> float | None:

@@ -127,7 +127,7 @@ def stepping(
         here = torch.device("cpu")
         return _Library(scheduler, generator, negate=False, device=here, eta=eta)
 
-    warn_of_overshooting(scheduler, len(scheduler.timesteps), make)
+    warn_of_overshooting(scheduler, len(scheduler.timesteps), make, eta=eta)
     return _Library(scheduler, generator, negate=negate, device=device, eta=eta)
 
 

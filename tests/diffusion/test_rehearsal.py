@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fpdm
-from fpdm.diffusion import Diffusion
+from fpdm.diffusion import Diffusion, rehearsal
+from fpdm.diffusion.likeness import likeness
 from fpdm.diffusion.samplers import DIFFUSION, FLOW_MATCHING, set_timesteps
 from fpdm.errors import InvalidValueError
 from tests.diffusion.test_samplers import Oracle
@@ -133,3 +134,71 @@ def test_a_rehearsal_touches_no_randomness():
     pipe, state = pipeline(), torch.random.get_rng_state()
     draw(pipe, scheduler="euler-ancestral", generator=seeded())
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+class Counting(diffusers.HeunDiscreteScheduler):
+    """Counts the steps that it takes, in all runs together."""
+
+    steps = 0
+
+    def step(self, *args, **kwargs):
+        type(self).steps += 1
+        return super().step(*args, **kwargs)
+
+
+def steps_of(run) -> int:
+    """How many steps a scheduler takes in a run, and in its rehearsal."""
+    before = Counting.steps
+    run()
+    return Counting.steps - before
+
+
+def test_runs_alike_are_rehearsed_once(monkeypatch):
+    monkeypatch.setattr(rehearsal, "_VERDICTS", rehearsal.Remembered(most=8))
+    pipe = pipeline()
+
+    def run(steps: int, **options) -> int:
+        own = Counting(**{"prediction_type": "v_prediction", "beta_end": 0.02} | options)
+        return steps_of(lambda: draw(pipe, scheduler=own, num_inference_steps=steps, budget=None))
+
+    assert [run(8) for _ in range(3)] == [30, 15, 15]
+    assert [run(9) for _ in range(2)] == [34, 17]  # other timesteps
+    assert run(8, beta_end=0.01) == 30  # another process
+    assert run(8) == 15
+    with pytest.warns(UserWarning, match="overshoots") as first:
+        run(3)
+    with pytest.warns(UserWarning, match="overshoots") as again:
+        assert run(3) == 5
+    assert str(first[0].message) == str(again[0].message)
+
+
+def test_with_another_eta_it_is_another_run(monkeypatch):
+    monkeypatch.setattr(rehearsal, "_VERDICTS", rehearsal.Remembered(most=8))
+    judged = []
+    monkeypatch.setattr(
+        rehearsal, "judge", lambda *_: judged.append(1) or rehearsal.Verdict(excess=None)
+    )
+    scheduler = diffusers.DDIMScheduler(prediction_type="v_prediction")
+    for eta in (None, 0.5, 1.0, 0.5, None):
+        draw(pipeline(), scheduler=scheduler, eta=eta)
+    assert len(judged) == 3
+
+
+def test_a_scheduler_is_like_its_copy_and_like_nothing_else():
+    made_of = {"beta_end": 0.02, "prediction_type": "sample"}
+    scheduler = diffusers.HeunDiscreteScheduler(**made_of)
+    scheduler.set_timesteps(5)
+    for other in (deepcopy(scheduler), diffusers.HeunDiscreteScheduler(**made_of)):
+        other.set_timesteps(5)
+        assert likeness(other) == likeness(scheduler)
+    for change in (
+        lambda own: own.set_timesteps(6),
+        lambda own: own.register_to_config(prediction_type="epsilon"),
+        lambda own: setattr(own, "sigmas", own.sigmas * 2),
+        lambda own: own.alphas_cumprod[3:4].zero_(),
+    ):
+        other = deepcopy(scheduler)
+        change(other)
+        assert likeness(other) != likeness(scheduler)
+    other.own = object()  # of which nobody knows
+    assert likeness(other) is None
