@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -87,11 +88,28 @@ def levels_of(
     return shift * given / (1 + (shift - 1) * given)
 
 
-class FromPureNoise:
-    """Spreads a flow for a solver in log-SNR, from pure noise on, and tells the exact time.
+class FlowLevels(ABC):
+    """Spreads the timesteps of a flow, for the scheduler of diffusers that it stands before.
 
-    At pure noise the logarithm is infinite: the first share of noise is a millionth below.
+    Attributes:
+        even: how they are spread where a number is given.
     """
+
+    even: Spread
+
+    @property
+    @abstractmethod
+    def time_shift(self) -> float:
+        """`shift * t / (1 + (shift - 1) * t)` takes the place of t."""
+
+    @abstractmethod
+    def take(self, levels: NDArray[np.float64], device: str | torch.device | None) -> None:
+        """Have a run step from level to level.
+
+        Args:
+            levels: shares of noise after the shift, from 1 down, (T,).
+            device: where the timesteps go; None is the CPU.
+        """
 
     def set_timesteps(
         self,
@@ -111,13 +129,42 @@ class FromPureNoise:
         Raises:
             InvalidValueError: more than one of them is given, or none.
         """
-        own = cast("Any", self)
-        shift = own.config.flow_shift
         levels = levels_of(
-            num_inference_steps, sigmas, timesteps, scheduler=own, shift=shift, even=towards_none
+            *(num_inference_steps, sigmas, timesteps),
+            scheduler=self,
+            shift=self.time_shift,
+            even=self.even,
         )
+        self.take(levels, device)
+
+    def set_theirs(self, steps: int | None = None, **given: Any) -> None:
+        """Spread the timesteps as the scheduler of diffusers does.
+
+        Args:
+            steps: how many; None where they are given.
+            given: the other arguments of its `set_timesteps`.
+        """
+        cast("Any", super()).set_timesteps(steps, **given)
+
+
+class FromPureNoise(FlowLevels):
+    """Spreads a flow for a solver in log-SNR, from pure noise on, and tells the exact time.
+
+    At pure noise the logarithm is infinite: the first share of noise is a millionth below.
+    """
+
+    even = staticmethod(towards_none)
+
+    @property
+    def time_shift(self) -> float:
+        """That of the configuration."""
+        return float(cast("Any", self).config.flow_shift)
+
+    def take(self, levels: NDArray[np.float64], device: str | torch.device | None) -> None:
+        """Have a run step from level to level, and tell the time of each."""
+        own = cast("Any", self)
         levels[0] = min(levels[0], 1 - 1e-6)
-        cast("Any", super()).set_timesteps(len(levels), device=device)
+        self.set_theirs(len(levels), device=device)
         last = own.sigmas[-1:] if own.config.final_sigmas_type == "zero" else levels[-1:]
         own.sigmas = torch.cat([torch.from_numpy(levels), torch.as_tensor(last)]).float()
         own.timesteps = torch.from_numpy(levels * own.config.num_train_timesteps).to(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
+import numpy as np
 import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
@@ -19,14 +20,15 @@ from diffusers.schedulers.scheduling_utils import (
     SchedulerOutput,
 )
 from diffusers.utils.torch_utils import randn_tensor
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fpdm.checks import check_whole
 from fpdm.diffusion.levels import (
+    FlowLevels,
     FromPureNoise,
     ancestral_weights,
     in_equal,
-    levels_of,
     to_the_last,
 )
 from fpdm.errors import InvalidValueError
@@ -225,7 +227,7 @@ class TowardsImage:
         return cast("Any", super()).step(-model_output, *args, **kwargs)
 
 
-class FlowScheduler(TowardsImage, FlowMatchEulerDiscreteScheduler):
+class FlowScheduler(FlowLevels, TowardsImage, FlowMatchEulerDiscreteScheduler):
     """Euler steps of flow matching, for networks that predict `x0 - noise`.
 
     `x_t = (1 - t) x0 + t noise` with t from 1 to 1 / steps in equal strides; the timestep that the
@@ -244,30 +246,18 @@ class FlowScheduler(TowardsImage, FlowMatchEulerDiscreteScheduler):
             self, num_train_timesteps=num_train_timesteps, shift=shift
         )
 
-    def set_timesteps(
-        self,
-        num_inference_steps: int | None = None,
-        device: str | torch.device | None = None,
-        sigmas: Sequence[float] | None = None,
-        timesteps: Sequence[float] | None = None,
-    ) -> None:
-        """Spread the timesteps of a run.
+    even = staticmethod(in_equal)
 
-        Args:
-            num_inference_steps: how many, ≥ 1.
-            device: where they go; None is the CPU.
-            sigmas: in place of a number, the shares of noise before the shift, from 1 down.
-            timesteps: in place of a number, what the network is told, from 1000 down.
+    @property
+    def time_shift(self) -> float:
+        """The one set last."""
+        return float(self.shift)
 
-        Raises:
-            InvalidValueError: more than one of them is given, or none.
-        """
-        levels = levels_of(
-            num_inference_steps, sigmas, timesteps, scheduler=self, shift=self.shift, even=in_equal
-        )
+    def take(self, levels: NDArray[np.float64], device: str | torch.device | None) -> None:
+        """Have a run step from level to level."""
         before = levels / (self.shift - (self.shift - 1) * levels)  # the shift, undone
         told = levels * self.config.num_train_timesteps
-        super().set_timesteps(sigmas=list(before), timesteps=list(told), device=device)
+        self.set_theirs(sigmas=list(before), timesteps=list(told), device=device)
 
     def scale_model_input(self, sample: Tensor, timestep: Tensor) -> Tensor:
         """Return the input as it is.
@@ -283,36 +273,23 @@ class FlowScheduler(TowardsImage, FlowMatchEulerDiscreteScheduler):
         return sample
 
 
-class FlowHeunScheduler(TowardsImage, FlowMatchHeunDiscreteScheduler):
+class FlowHeunScheduler(FlowLevels, TowardsImage, FlowMatchHeunDiscreteScheduler):
     """Heun's method of flow matching, for networks that predict `x0 - noise`.
 
     It calls the network twice at each step but the last. Source: Karras et al., Elucidating the
     design space of diffusion-based generative models, 2022; Lipman et al. 2023.
     """
 
-    def set_timesteps(
-        self,
-        num_inference_steps: int | None = None,
-        device: str | torch.device | None = None,
-        sigmas: Sequence[float] | None = None,
-        timesteps: Sequence[float] | None = None,
-    ) -> None:
-        """Spread the timesteps of a run.
+    even = staticmethod(to_the_last)
 
-        Args:
-            num_inference_steps: how many, ≥ 1.
-            device: where they go; None is the CPU.
-            sigmas: in place of a number, the shares of noise before the shift, from 1 down.
-            timesteps: in place of a number, what the network is told, from 1000 down.
+    @property
+    def time_shift(self) -> float:
+        """That of the configuration."""
+        return float(self.config.shift)
 
-        Raises:
-            InvalidValueError: more than one of them is given, or none.
-        """
-        shift = self.config.shift
-        levels = levels_of(
-            num_inference_steps, sigmas, timesteps, scheduler=self, shift=shift, even=to_the_last
-        )
-        super().set_timesteps(len(levels), device=device)
+    def take(self, levels: NDArray[np.float64], device: str | torch.device | None) -> None:
+        """Have a run step from level to level, each but the first twice."""
+        self.set_theirs(len(levels), device=device)
         once = torch.from_numpy(levels).to(device, torch.float32)
         twice = torch.cat([once[:1], once[1:].repeat_interleave(2)])
         self.timesteps = twice * self.config.num_train_timesteps

@@ -14,6 +14,7 @@ from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DMod
 from torch import Tensor
 
 from fpdm.errors import InvalidValueError
+from fpdm.models.explicit import Explicit
 from fpdm.models.loading import check_whole_network
 from fpdm.models.saved import SavedNetwork
 from fpdm.solution import Denoised, Visited
@@ -23,7 +24,7 @@ FOLDER = "transformer"
 """Of the network in a folder of their pipeline."""
 
 
-class DiffusersDiT(SavedNetwork):
+class DiffusersDiT(Explicit, SavedNetwork):
     """A `DiTTransformer2DModel` of diffusers as a network of this library.
 
     It is not a [`DiT`][fpdm.DiT]: each of its blocks embeds timestep and class by itself, and the
@@ -64,11 +65,6 @@ class DiffusersDiT(SavedNetwork):
         """Block passes of a timestep: all of them."""
         return cast("int", self.transformer.config["num_layers"])
 
-    @property
-    def post_passes(self) -> int:
-        """None: there is no implicit layer for them to follow."""
-        return 0
-
     def forward(
         self,
         x: Tensor,
@@ -94,10 +90,7 @@ class DiffusersDiT(SavedNetwork):
         Raises:
             InvalidValueError: an input has a wrong shape, or there is something to iterate.
         """
-        if evals or history:
-            raise InvalidValueError(
-                f"evals={evals!r}: a DiT has no implicit layer to iterate; leave it out."
-            )
+        self.check_nothing_to_iterate(evals, history)
         timestep = self.check_call(x, timestep, class_labels)
         return Denoised(self.transformer(x, timestep=timestep, class_labels=class_labels).sample)
 

@@ -9,16 +9,16 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
 from fpdm.checks import check_whole
-from fpdm.errors import InvalidValueError
 from fpdm.models.conditioning import Conditioning, Embeddings
 from fpdm.models.diffusers_dit import THEIRS, is_their_pipeline, open_dit
+from fpdm.models.explicit import Explicit
 from fpdm.models.loading import class_of
 from fpdm.models.patches import PatchNetwork
 from fpdm.models.transformer import Decoder, Encoder, initialise
 from fpdm.solution import Denoised, Visited
 
 
-class DiT(PatchNetwork):
+class DiT(Explicit, PatchNetwork):
     """The diffusion transformer. Source: Peebles and Xie, ICCV 2023.
 
     Args:
@@ -102,11 +102,6 @@ class DiT(PatchNetwork):
         """Block passes of a timestep: all of them."""
         return cast("int", self.config["depth"])
 
-    @property
-    def post_passes(self) -> int:
-        """None: there is no implicit layer for them to follow."""
-        return 0
-
     def forward(
         self,
         x: Tensor,
@@ -135,9 +130,6 @@ class DiT(PatchNetwork):
         Raises:
             InvalidValueError: an input has a wrong shape, or there is something to iterate.
         """
-        if evals or history:
-            raise InvalidValueError(
-                f"evals={evals!r}: a DiT has no implicit layer to iterate; leave it out."
-            )
+        self.check_nothing_to_iterate(evals, history)
         cond = self.condition(x, timestep, class_labels, condition)
         return Denoised(sample=self.decoder(self.encoder(x, cond), cond))

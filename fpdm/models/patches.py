@@ -32,6 +32,7 @@ class PatchNetwork(SavedNetwork):
     _supports_gradient_checkpointing = True
     _no_split_modules: ClassVar[list[str]] = ["Block", "FixedPointBlock"]
     _repeated_blocks: ClassVar[list[str]] = ["Block"]
+    _derived = frozenset({"out_channels"})
 
     embeddings: Embeddings
 
@@ -52,20 +53,6 @@ class PatchNetwork(SavedNetwork):
             size.validator(None, size, value)
         elif name in LEAST:
             check_whole(name, value, minimum=LEAST[name])
-
-    @classmethod
-    def extract_init_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """Read a saved configuration; what follows from the sizes is no argument.
-
-        Args:
-            config_dict: the configuration, as it was saved.
-            kwargs: of diffusers.
-
-        Returns:
-            What diffusers returns: the arguments, those that are not used, and the rest.
-        """
-        given = {key: value for key, value in config_dict.items() if key != "out_channels"}
-        return super().extract_init_dict(given, **kwargs)
 
     def size(self) -> Size:
         """The sizes in the configuration, checked; `out_channels` follows from them.

@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from diffusers.configuration_utils import ConfigMixin
@@ -32,6 +32,9 @@ class SavedNetwork(Adapted, ModelMixin, ConfigMixin):
     `sample_size`, `in_channels` and `num_classes`. A subclass says `pre_passes` and `post_passes`,
     and has a `layer` if it is implicit.
     """
+
+    _derived: ClassVar[frozenset[str]] = frozenset()
+    """What stands in a configuration because pipelines of diffusers ask, and is no argument."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Put what diffusers looks for beside the class, in whose module it finds how to load."""
@@ -200,6 +203,8 @@ class SavedNetwork(Adapted, ModelMixin, ConfigMixin):
     def extract_init_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """Read a saved configuration; what is noted in it of the weights is no argument.
 
+        Neither is what follows from the arguments.
+
         Args:
             config_dict: the configuration, as it was saved.
             kwargs: of diffusers.
@@ -209,7 +214,8 @@ class SavedNetwork(Adapted, ModelMixin, ConfigMixin):
         """
         taken = inspect.signature(cls.__init__).parameters
         noted = {"prediction_type"} & config_dict.keys() - taken.keys()
-        given = {key: value for key, value in config_dict.items() if key not in noted}
+        beside = noted | cls._derived
+        given = {key: value for key, value in config_dict.items() if key not in beside}
         arguments, unused, rest = super().extract_init_dict(given, **kwargs)
         return arguments, unused, rest | {key: config_dict[key] for key in noted}
 
