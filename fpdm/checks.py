@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fpdm.errors import InvalidValueError
@@ -86,6 +86,68 @@ def check_choice(name: str, value: object, *, choices: tuple[str, ...]) -> str:
     return value
 
 
+def check_extents(name: str, value: object) -> tuple[int, ...]:
+    """Return the extents of a sample beside its channels.
+
+    Args:
+        name: what the message calls them.
+        value: a whole number, of which both sides of a square are as long; or one for each
+            dimension: `()` of a point, `(L,)` of a signal, `(H, W)` of an image, `(D, H, W)` of a
+            volume.
+
+    Returns:
+        As many whole numbers ≥ 1 as there are dimensions.
+
+    Raises:
+        InvalidValueError: it is neither.
+
+    Examples:
+        >>> check_extents("sample_size", 8), check_extents("sample_size", [4, 8])
+        ((8, 8), (4, 8))
+    """
+    if isinstance(value, int):
+        return (check_whole(name, value, minimum=1),) * 2
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise InvalidValueError(
+            f"{name}={value!r}: must be a whole number ≥ 1, or one for each dimension, as (4, 8)."
+        )
+    return tuple(check_whole(name, each, minimum=1) for each in value)
+
+
+def sample_shape(config: Mapping[str, Any]) -> tuple[int, ...]:
+    """The shape of one sample of a network, channels first.
+
+    Args:
+        config: of the network; its `in_channels` and `sample_size`, which is that of a point where
+            there is none.
+
+    Returns:
+        (C, …).
+
+    Raises:
+        InvalidValueError: there are no channels, or they are not allowed.
+    """
+    if "in_channels" not in config:
+        raise InvalidValueError(
+            "The configuration of the network has no in_channels: let its __init__ take it, under "
+            "@register_to_config."
+        )
+    extents = check_extents("sample_size", config.get("sample_size", ()))
+    return (check_whole("in_channels", config["in_channels"], minimum=1), *extents)
+
+
+def shows(sample: tuple[int, ...]) -> bool:
+    """Whether a sample of a shape can be looked at as it is.
+
+    Args:
+        sample: its shape, (C, …).
+
+    Returns:
+        Whether it has a height and a width, and one channel, of a grey image, or three colours.
+    """
+    return len(sample) == 3 and sample[0] in (1, 3)
+
+
 def check_labels(labels: object, *, like: Tensor | None = None, last: int | None = None) -> None:
     """Check class labels, as far as a look at them does not wait for a device.
 
@@ -126,6 +188,45 @@ def check_labels(labels: object, *, like: Tensor | None = None, last: int | None
         raise InvalidValueError(
             f"class_labels={labels.tolist()}: must be whole numbers from 0 to {last}."
         )
+
+
+def check_condition(
+    condition: object, *, size: tuple[int, ...], like: Tensor | None = None, null: bool = False
+) -> None:
+    """Check what a network is told, as far as a look at it does not wait for a device.
+
+    Args:
+        condition: in the place of (B, *size), of real numbers.
+        size: of one: `(K,)`, or `(T, K)`.
+        like: the samples that it is for, (B, C, …); None if these are not known.
+        null: whether NaN is allowed, which stands for none.
+
+    Raises:
+        InvalidValueError: it is no such tensor, or holds inf or NaN.
+    """
+    import numpy as np
+    import torch
+
+    from fpdm import batch
+
+    rows = "batch" if like is None else str(len(like))
+    wanted = f"({', '.join(map(str, (rows, *size)))})"
+    if not isinstance(condition, torch.Tensor) or not condition.is_floating_point():
+        found = condition.dtype if isinstance(condition, torch.Tensor) else type(condition).__name__
+        raise InvalidValueError(
+            f"condition is {found}: must be a tensor of real numbers of shape {wanted}."
+        )
+    fits = condition.dim() == len(size) + 1 and condition.shape[1:] == size
+    if not fits or (like is not None and len(condition) != len(like)):
+        raise InvalidValueError(f"condition has shape {tuple(condition.shape)}: must be {wanted}.")
+    if like is not None and condition.device != like.device:
+        raise InvalidValueError(
+            f"condition is on {condition.device}, and the samples on {like.device}: must be on the "
+            f"same device."
+        )
+    values = None if null else batch.look(condition.detach().float())
+    if values is not None and not np.isfinite(values).all():
+        raise InvalidValueError("condition holds NaN or inf: must be finite.")
 
 
 def flag(_: Any, field: Any, value: Any) -> None:

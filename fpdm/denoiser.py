@@ -16,9 +16,10 @@ class FixedPointDenoiser(nn.Module):
     Source: Bai and Melas-Kyriazi, Fixed Point Diffusion Models, CVPR 2024.
 
     Args:
-        pre: `(x, cond) → features`, run once per timestep.
+        pre: `(x, cond) → features`, run once per timestep; or a tuple of the features and of what
+            goes around the implicit layer to `post`, as between the halves of a U-Net.
         layer: solves for `z*`, which has the shape of the features.
-        post: `(z*, cond) → prediction`, run once per timestep.
+        post: `(z*, cond) → prediction`, run once per timestep; what goes around comes after `cond`.
 
     Examples:
         >>> import torch, fpdm
@@ -52,6 +53,7 @@ class FixedPointDenoiser(nn.Module):
         Returns:
             What `post` made, and the solution.
         """
-        features = self.pre(x, cond)
+        made = self.pre(x, cond)
+        features, *around = made if isinstance(made, tuple) else (made,)
         solution = self.layer(features, cond, **solving)
-        return Denoised(self.post(solution.value, cond), solution, features)
+        return Denoised(self.post(solution.value, cond, *around), solution, features)

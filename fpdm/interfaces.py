@@ -185,15 +185,19 @@ class Network(Protocol):
     `fpdm.solution.PREDICTIONS`, and is refused with a scheduler that expects something else; of one
     that says nothing it is taken that it predicts what the scheduler expects.
 
-    One whose call takes a `condition` may offer `prepare(timesteps, class_labels)`, of (T,) and
-    (B,), which embeds a whole run and gives for each index of a timestep the condition that takes
-    the place of `timestep` and `class_labels`; or None where it cannot. Where a condition is for
-    2 B images and x has B, as under guidance, x stands for both halves.
+    What it is told of a sample beside the timestep is its class, if it has a `null_class` or an
+    option `num_classes`; a `condition` of real numbers if it has a `condition_size`, the shape of
+    one, with a `null_condition` of that shape for none, or None; and else nothing.
 
-    A network that is trained by its name is built with those of `sample_size`, `in_channels` and
-    `num_classes` that it takes, as the data have them; all else that it takes is an option with a
-    default. One that is saved, and drawn from by the pipeline, is a model of diffusers: the easiest
-    way there is [`SavedNetwork`][fpdm.models.SavedNetwork].
+    One whose call takes what it has `prepared` may offer `prepare(timesteps, …)`, of (T,) and of
+    what else it is told by its keyword, which embeds a whole run and gives for each index of a
+    timestep what takes the place of all of it; or None where it cannot. Where that is for 2 B
+    samples and x has B, as under guidance, x stands for both halves.
+
+    A network that is trained by its name is built with those of `sample_size`, `in_channels`,
+    `num_classes` and `condition_size` that it takes, as the data have them; all else that it takes
+    is an option with a default. One that is saved, and drawn from by the pipeline, is a model of
+    diffusers: the easiest way there is [`FixedPointNetwork`][fpdm.models.FixedPointNetwork].
 
     Examples:
         >>> import torch, fpdm
@@ -222,11 +226,12 @@ class Network(Protocol):
         """Denoise a batch.
 
         Args:
-            x: noisy images or latents, (B, C, H, W).
-            call: `timestep`, () or (B,), from 0 to 1000; `class_labels`, (B,), int64; and for an
-                implicit network what is said above.
+            x: noisy samples, (B, C, …).
+            call: `timestep`, () or (B,), from 0 to 1000; `class_labels`, (B,), int64, or a
+                `condition`, (B, K) or (B, T, K), if it is told one; and for an implicit network
+                what is said above.
 
         Returns:
-            The prediction, (B, C, H, W), or (B, 2 C, H, W) where the variance is learned; of an
-            implicit network with the solution and the features it was solved from.
+            The prediction, (B, C, …), or (B, 2 C, …) where the variance is learned; of an implicit
+            network with the solution and the features it was solved from.
         """

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass
 from inspect import Signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-import numpy as np
 import torch
 from diffusers.image_processor import VaeImageProcessor
-from diffusers.utils import BaseOutput
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from fpdm import plugins
-from fpdm.checks import check_choice
+from fpdm.checks import sample_shape
 from fpdm.compiling import Compiled, Usual
 from fpdm.diffusion import samplers, schedulers
 from fpdm.diffusion.adapters import Adaptable
 from fpdm.diffusion.autoencoder import vae_of
 from fpdm.diffusion.callback import TENSORS, StepCallback, step_callback
-from fpdm.diffusion.decoding import to_images, warn_of_broken
+from fpdm.diffusion.decoding import output_of, to_images, warn_of_broken
 from fpdm.diffusion.interrupts import Interrupts
 from fpdm.diffusion.labels import Classes
 from fpdm.diffusion.late import late_autoencoders, loaded
 from fpdm.diffusion.loader import LOADER
 from fpdm.diffusion.noise import begin, check_generators, seeds_of
+from fpdm.diffusion.output import FPDMOutput
 from fpdm.diffusion.spread import spread
+from fpdm.diffusion.wanted import wanted
 from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
 from fpdm.models import DiffusersDiT, SavedNetwork, parts
@@ -48,26 +45,6 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
 sys.modules.setdefault("fpdm.schedulers", schedulers)  # as older folders call them
-
-OUTPUT_TYPES = ("pil", "np", "pt", "latent")
-PIXEL_CHANNELS = (1, 3)
-
-
-@dataclass
-class FPDMOutput(BaseOutput):
-    """What the pipeline made.
-
-    Attributes:
-        images: as asked for: a list of PIL images, an array of (B, H, W, C) or a tensor of
-            (B, C, H, W) in [0, 1], or the latents.
-        steps: what each timestep cost and how its solve ended. [`fpdm.sample`][fpdm.sample] also
-            gives the images and solutions in between.
-        broken: indices of images that are not finite: black, or NaN in an array or a tensor.
-    """
-
-    images: list[Image.Image] | NDArray[np.float32] | Tensor
-    steps: list[StepRecord]
-    broken: tuple[int, ...] = ()
 
 
 class FPDMPipeline(Adaptable, DiffusionPipeline):
@@ -123,14 +100,14 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
         )
         samplers.check_clock(model.config.get("clock", "thousand"), prediction_type)
         self.register_modules(model=model, scheduler=scheduler, vae=vae)
-        self.classes = Classes(model.config["num_classes"], model.null_class, id2label)
+        self.classes = Classes(model.config.get("num_classes") or 0, model.null_class, id2label)
         names = {str(number): name for number, name in self.classes.names.items()}
         self.register_to_config(id2label=names or None, prediction_type=prediction_type)
         self.image_processor = VaeImageProcessor()
-        if vae is not None and vae.config.latent_channels != model.config["in_channels"]:
+        if vae is not None and vae.config.latent_channels != (drawn := self.sample_shape[0]):
             raise InvalidValueError(
                 f"The vae has {vae.config.latent_channels} latent channels, but the network draws "
-                f"{model.config['in_channels']}."
+                f"{drawn}."
             )
         self._interrupts = Interrupts()
         self.compiled: Compiled | None = None
@@ -179,6 +156,11 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
             "id2label": anything,
             "prediction_type": anything,
         }
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample of the model, (C, …)."""
+        return sample_shape(self.model.config)
 
     @property
     def labels(self) -> dict[str, int]:
@@ -246,8 +228,10 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        class_labels: Iterable[int | str] | Tensor,
+        class_labels: Iterable[int | str] | Tensor | None = None,
         *,
+        condition: Any = None,
+        num_images: int | None = None,
         budget: int | None = None,
         num_inference_steps: int | None = None,
         timesteps: Iterable[float] | None = None,
@@ -263,16 +247,19 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
         eta: float | None = None,
         generator: torch.Generator | list[torch.Generator] | None = None,
         latents: Tensor | None = None,
-        output_type: str = "pil",
+        output_type: str | None = None,
         return_dict: bool = True,
         callback_on_step_end: Callable[..., Any] | None = None,
         callback_on_step_end_tensor_inputs: Iterable[str] = ("latents",),
     ) -> FPDMOutput | tuple[Any, ...]:
-        """Draw one image for each class label, or several.
+        """Draw one image for each class label or condition, or several.
 
         Args:
             class_labels: (B,) numbers from 0 to `num_classes`, which stands for no class, or names
                 of `id2label`.
+            condition: in their place, (B, K) or (B, T, K), for a network that takes one.
+            num_images: in the place of both, how many, of no class and no condition; 1 if nothing
+                is given.
             budget: block passes for the run, explicit layers included; None spends the model's
                 own number of iterations at each of the timesteps.
             num_inference_steps: timesteps. None makes as many as leave two iterations each, or
@@ -281,8 +268,8 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
             timesteps: in place of their number, all of them, noisiest first, for a scheduler that
                 takes them.
             sigmas: likewise the noise levels.
-            num_images_per_class: images for each label, one after the other, as diffusers has
-                `num_images_per_prompt`; B is then so many times the number of labels.
+            num_images_per_class: images for each label or condition, one after the other, as
+                diffusers has `num_images_per_prompt`; B is then so many times their number.
             solver: by name, by mapping with options, or an object; None is the model's own.
             allocation: likewise; None is `constant`.
             init: likewise; None is the model's own.
@@ -296,8 +283,9 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
                 the scheduler does by itself.
             generator: for the noise; on the CPU it draws the same on every device. A list of them,
                 one for each image, makes an image independent of the others in its batch.
-            latents: the noise to begin with, standard normal, (B, C, H, W); None draws it.
-            output_type: `pil`, `np`, `pt`, or `latent` for the model's samples as they are.
+            latents: the noise to begin with, standard normal, (B, C, …); None draws it.
+            output_type: `pil`, `np`, `pt`, or `latent` for the model's samples as they are; None is
+                `pil` where they are images, and `np` where not.
             return_dict: whether to return an `FPDMOutput`, or a tuple of what is in it.
             callback_on_step_end: called after each timestep as `(pipe, index, timestep, tensors)`;
                 the `latents` of the mapping that it returns take the place of the run's. It may set
@@ -315,11 +303,18 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
         Warns:
             SamplingWarning: images are not finite; it names them, and the others are whole.
         """
-        check_choice("output_type", output_type, choices=OUTPUT_TYPES)
-        self._check_output(output_type)
+        output_type = output_of(output_type, self.sample_shape, vae=self.vae)
         callback = step_callback(callback_on_step_end, callback_on_step_end_tensor_inputs)
-        numbers = self.classes.numbers(class_labels, each=num_images_per_class)
-        labels = torch.tensor(numbers, device=self._execution_device)
+        device = self._execution_device
+        asked = wanted(
+            self.model,
+            self.classes,
+            class_labels,
+            condition,
+            num=num_images,
+            each=num_images_per_class,
+            device=device,
+        )
         scheduler = samplers.of_run(
             self.scheduler,
             scheduler,
@@ -336,14 +331,21 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
             timesteps=timesteps,
             sigmas=sigmas,
         )
-        check_generators(generator, len(labels))
+        check_generators(generator, asked.count)
         usual = self._usual.of(self.model)
         model, compiled = usual if self.compiled is None else (self.model, self.compiled)
         run = sample(
             model,
             scheduler,
-            begin(latents, generator, scheduler, network=self.model, like=labels),
-            labels,
+            begin(
+                latents,
+                generator,
+                scheduler,
+                network=self.model,
+                count=asked.count,
+                device=device,
+            ),
+            **asked.told,
             budget=budget,
             allocation=allocation,
             init=init,
@@ -364,14 +366,6 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
             self.maybe_free_model_hooks()
         warn_of_broken(made.broken, seeds=seeds_of(generator, made.broken))
         return FPDMOutput(made.images, steps, made.broken) if return_dict else (made.images, steps)
-
-    def _check_output(self, output_type: str) -> None:
-        channels = self.model.config["in_channels"]
-        if output_type != "latent" and self.vae is None and channels not in PIXEL_CHANNELS:
-            raise InvalidValueError(
-                f"output_type={output_type!r}: the network draws latents of {channels} channels, "
-                f"and the pipeline has no vae to decode them; give it one, or ask for 'latent'."
-            )
 
     def _follow(
         self,

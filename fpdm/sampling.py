@@ -10,7 +10,8 @@ from torch import Tensor
 
 from fpdm import plugins
 from fpdm.allocator import Allocator
-from fpdm.checks import check_labels, check_whole
+from fpdm.checks import check_whole
+from fpdm.diffusion.conditions import CONDITION, keyword_of, null_of, told
 from fpdm.diffusion.guidance import Guidance
 from fpdm.diffusion.stepping import Scheduler, stepping
 from fpdm.diffusion.timestep import Advance, Timestep, Told
@@ -114,8 +115,9 @@ def sample(
     model: Network,
     scheduler: Scheduler,
     latents: Tensor,
-    class_labels: Tensor,
+    class_labels: Tensor | None = None,
     *,
+    condition: Tensor | None = None,
     budget: int,
     allocation: Spec | AllocationPolicy | None = None,
     init: Spec | InitStrategy | None = None,
@@ -138,8 +140,11 @@ def sample(
     Args:
         model: any [`Network`][fpdm.Network].
         scheduler: of diffusers, its timesteps set.
-        latents: the noise to begin with, (B, C, H, W), in the scale of the scheduler.
-        class_labels: (B,), int64.
+        latents: the noise to begin with, (B, C, …), in the scale of the scheduler.
+        class_labels: (B,), int64; None of a network without classes, and of one that has a label
+            for none.
+        condition: in their place, (B, K) or (B, T, K), of a network with a `condition_size`; None
+            where it has something that stands for none.
         budget: block passes for the whole run, spent exactly; the two halves of a guided batch
             count once.
         allocation: iterations over timesteps, by name, by mapping with options, or an object; None
@@ -161,12 +166,12 @@ def sample(
     Raises:
         BudgetError: the budget cannot be spent on the scheduler's timesteps.
         InvalidValueError: guidance, or what the scheduler expects, does not fit the network, the
-            scheduler does not know `eta`, or there is not one label for each image.
+            scheduler does not know `eta`, or there is not one label or condition for each image.
 
     Yields:
         A `Step` for each timestep.
     """
-    check_labels(class_labels, like=latents, last=model.null_class)
+    said = told(model, class_labels, condition, like=latents)
     guidance = Guidance(guidance_scale, guidance_channels, guidance_interval)
     _check_guidance(guidance, model, channels=latents.shape[1])
     layer: FixedPointLayer | None = getattr(model, "layer", None)
@@ -206,15 +211,16 @@ def sample(
             chosen.get("init", layer.init),
             chosen.get("solver", layer.solver),
         )
-    run = Timestep(model, taken, guidance, Told(model, taken.timesteps, class_labels))
+    run = Timestep(model, taken, guidance, Told(model, taken.timesteps, said))
     return _steps(run, latents, solving, advance or Timestep.advance)
 
 
 def _check_guidance(guidance: Guidance, model: Network, *, channels: int) -> None:
-    if guidance.scale != 1 and model.null_class is None:
+    if guidance.scale != 1 and null_of(model) is None:
+        said = "condition" if keyword_of(model) == CONDITION else "class"
         raise InvalidValueError(
-            f"guidance_scale={guidance.scale:g}: this {type(model).__name__} has no class that "
-            f"stands for none, because it was trained without dropping labels; use 1."
+            f"guidance_scale={guidance.scale:g}: this {type(model).__name__} has no {said} that "
+            f"stands for none, because it was trained without dropping any; use 1."
         )
     if guidance.channels is not None and guidance.channels > channels:
         raise InvalidValueError(

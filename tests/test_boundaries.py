@@ -20,7 +20,8 @@ PROMISES = {  # what stands directly in fpdm/ is what users and plugin authors i
 FOUNDATION = {"errors", "checks", "batch", "runtime", "solution", "interfaces", "counting"}
 CORE = {*PROMISES - {"__init__", "__main__", "pipeline"}, "plugins", "runtime"}
 LIGHT = {  # of rooms that need more, the files that the core may use
-    *("fpdm.diffusion.guidance", "fpdm.diffusion.stepping", "fpdm.diffusion.timestep"),
+    *("fpdm.diffusion.conditions", "fpdm.diffusion.guidance"),
+    *("fpdm.diffusion.stepping", "fpdm.diffusion.timestep"),
     "fpdm.data.dataset",
 }
 ROOMS = {  # where each room may look, beside its own files

@@ -5,48 +5,35 @@ It needs peft, and so the environment of `make adapters`. The figures of the pag
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
-import time
-from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
 import style
+from page import run_example
 from fpdm.drawing import Row, gallery
 from fpdm.evaluation import frechet_distance
 
-PAGE = Path(__file__).parent.parent / "how-to" / "adapters.md"
 STEPS = 400
 NUM = 500
 BUDGET = 60
 STRENGTHS = {"as it was": 0.0, "half": 0.5, "whole": 1.0}
 
 
-def train() -> dict[str, Any]:
-    """Run the first example of the page, for as many steps as it says are in earnest."""
-    example = re.search(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)[1]
-    longer, count = re.subn(r"range\(\d+\):  # in earnest: \d+", f"range({STEPS}):", example)
+def longer(example: str) -> str:
+    """The first example of the page, for as many steps as it says are in earnest."""
+    text, count = re.subn(r"range\(\d+\):  # in earnest: \d+", f"range({STEPS}):", example)
     assert count == 1
-    names: dict[str, Any] = {}
-    torch.manual_seed(0)
-    began = time.perf_counter()
-    here = os.getcwd()
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)  # where the page saves
-        exec(compile(longer, str(PAGE), "exec"), names)
-        os.chdir(here)
-    print(f"{STEPS} steps: {time.perf_counter() - began:.0f} s")
-    return names
+    return text
 
 
 def draw() -> Image.Image:
     """A row for each strength, of the same noise; the bold digits that it was taught at the foot."""
     torch.set_num_threads(1)
-    names = train()
+    torch.manual_seed(0)
+    names = run_example("how-to/adapters.md", longer)
     pipe, data, bold = names["pipe"], names["data"], names["bold"]
     pipe.set_progress_bar_config(disable=True)
     rows = []

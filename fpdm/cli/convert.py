@@ -62,10 +62,11 @@ def convert(
         id2label: a JSON file with the name of each class by its number.
         overwrite: whether `target` may already hold something.
     """
+    from fpdm.checks import shows
     from fpdm.diffusion import load_vae
     from fpdm.models import load_published
     from fpdm.models.diffusers_dit import is_their_pipeline
-    from fpdm.pipeline import PIXEL_CHANNELS, FPDMPipeline
+    from fpdm.pipeline import FPDMPipeline
     from fpdm.runtime.locks import in_use
 
     target = target.resolve()  # a link stays one
@@ -104,7 +105,7 @@ def convert(
     console.table(f"{type(network).__name__} of {source.name}", ("size", ""), _summary(network))
     if network.config.get("stored_positions"):
         console.note("pos_embed is not the usual sines and cosines; it is kept as it is.")
-    if pipe.vae is None and network.config["in_channels"] not in PIXEL_CHANNELS:
+    if pipe.vae is None and not shows(pipe.sample_shape):
         console.note("without --vae the pipeline draws latents: ask it for output_type='latent'.")
     console.say(f"Saved to {target}. Load with: fpdm.FPDMPipeline.from_pretrained({str(target)!r})")
 

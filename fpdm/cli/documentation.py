@@ -112,7 +112,7 @@ def _of_training(found: Component, given: tuple[Option, ...]) -> Iterator[tuple[
     pairs = {kind.key: found.name, **(needed or first)}
     words = [word for k, v in pairs.items() for word in ("--set", f"{kind.table}.{k}={toml(v)}")]
     yield "command", shlex.join(["fpdm", "train", *words])
-    sizes = {name: SIZES[name] for name in kind.given}
+    sizes = {name: SIZES[name] for name in kind.given if name in SIZES}
     taken = {name: size for name, size in sizes.items() if name in parameters(found.cls)}
     arguments = [f"{name}={literal(value)}" for name, value in (taken | (needed or first)).items()]
     yield "Python", f"fpdm.{found.kind}({', '.join([literal(found.name), *arguments])})"

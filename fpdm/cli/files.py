@@ -35,8 +35,21 @@ def check_picture(out: Path) -> None:
     Raises:
         InvalidValueError: it cannot.
     """
-    if out.suffix.lower() != ".png":
-        raise InvalidValueError(f"--out {out}: must end in .png.")
+    check_file(out, (".png",))
+
+
+def check_file(out: Path, endings: Sequence[str]) -> None:
+    """Check that a file of some kind can be written to a path.
+
+    Args:
+        out: the path.
+        endings: of the names of such files, in small letters.
+
+    Raises:
+        InvalidValueError: it cannot.
+    """
+    if out.suffix.lower() not in endings:
+        raise InvalidValueError(f"--out {out}: must end in {' or '.join(endings)}.")
     if out.is_dir():
         raise InvalidValueError(f"--out {out}: is a folder; must be a file.")
     if not out.parent.is_dir():

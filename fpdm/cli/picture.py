@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fpdm.cli import console
 from fpdm.cli.files import write_picture
 from fpdm.cli.many import note_compiling
-from fpdm.cli.summary import RUN_COLUMNS, run_summary
+from fpdm.cli.summary import RUN_COLUMNS, run_summary, together
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
+
+    from fpdm.drawing.asked import Asked
 
 BATCH_SIZE = 64
 """Images of a picture that are drawn at once."""
@@ -36,14 +38,15 @@ def classes_to_show(count: int) -> list[int]:
 
 
 def draw_picture(
-    out: Path, pipe: Any, labels: Sequence[int | str], *, seed: int, **settings: Any
+    out: Path, pipe: Any, asked: Asked, count: int, *, seed: int, **settings: Any
 ) -> bool:
     """Draw images into one picture, say what they cost, and which of them are none.
 
     Args:
         out: the picture to write.
         pipe: what draws.
-        labels: a class for each image, by number or by name.
+        asked: what each image is to be.
+        count: how many images.
         seed: of the noise.
         settings: of the pipeline's call.
 
@@ -52,58 +55,55 @@ def draw_picture(
     """
     import torch
 
-    from fpdm.drawing.gallery import gallery, rows_by_class
-
-    numbers = pipe.classes.numbers(labels)
     began = time.perf_counter()
-    images, steps = _drawn(pipe, numbers, torch.Generator().manual_seed(seed), settings)
+    images, steps = _drawn(pipe, asked, count, torch.Generator().manual_seed(seed), settings)
     seconds = time.perf_counter() - began
     note_compiling(pipe)
     whole = sum(image is not None for image in images)
     if whole:
         title = f"{settings['budget']} block passes, {len(steps)} timesteps"
-        picture = gallery(rows_by_class(numbers, images, pipe.classes.names), title=title)
-        write_picture(picture, out)
+        write_picture(_picture(images, pipe, asked, title=title), out)
     console.table("Sampling", RUN_COLUMNS, [run_summary(steps, seconds)])
     if whole == len(images):
-        console.say(f"Wrote {_counted(whole)} to {out}.")
+        console.say(f"Wrote {_counted(whole, pipe)} to {out}.")
     elif whole:
-        console.say(f"Wrote {whole} of {_counted(len(images))} to {out}; crosses are the others.")
+        console.say(
+            f"Wrote {whole} of {_counted(len(images), pipe)} to {out}; crosses are the others."
+        )
     else:
-        console.say(f"Wrote nothing to {out}: none of {_counted(len(images))} is finite.")
+        console.say(f"Wrote nothing to {out}: none of {_counted(len(images), pipe)} is finite.")
     return whole == len(images)
 
 
+def _picture(images: list[Any], pipe: Any, asked: Asked, *, title: str) -> Image.Image:
+    from fpdm.drawing.gallery import gallery, rows_by_class
+    from fpdm.drawing.plots import plot
+
+    numbers = asked.of(range(len(images))).get("class_labels", [])
+    if len(pipe.sample_shape) == 3:
+        rows = rows_by_class(numbers or [0] * len(images), images, pipe.classes.names)
+        return gallery(rows, title=title)
+    import numpy as np
+
+    whole = [index for index, image in enumerate(images) if image is not None]
+    samples = np.stack([images[index] for index in whole])
+    return plot(samples, title=title, classes=[numbers[i] for i in whole] if numbers else ())
+
+
 def _drawn(
-    pipe: Any, numbers: Sequence[int], generator: torch.Generator, settings: dict[str, Any]
+    pipe: Any, asked: Asked, count: int, generator: torch.Generator, settings: dict[str, Any]
 ) -> tuple[list[Any], list[Any]]:
     """Each image, or None for one that is not finite; and the records of the run."""
     images: list[Any] = []
     records: list[list[Any]] = []
-    for chunk in _chunks(numbers):
-        result = pipe(chunk, generator=generator, **settings)
+    for first in range(0, count, BATCH_SIZE):
+        numbers = range(first, min(first + BATCH_SIZE, count))
+        result = pipe(**asked.of(numbers), generator=generator, **settings)
         images += [None if i in result.broken else each for i, each in enumerate(result.images)]
         records.append(result.steps)
-    return images, _together(records)
+    return images, together(records)
 
 
-def _chunks(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-    for first in range(0, len(numbers), BATCH_SIZE):
-        yield numbers[first : first + BATCH_SIZE]
-
-
-def _together(records: Sequence[Sequence[Any]]) -> list[Any]:
-    """The records of the first run, with the residuals of all."""
-    import torch
-    from attrs import evolve
-
-    return [
-        each[0]
-        if each[0].residual is None
-        else evolve(each[0], residual=torch.cat([step.residual for step in each]))
-        for each in zip(*records, strict=True)
-    ]
-
-
-def _counted(images: int) -> str:
-    return "1 image" if images == 1 else f"{images} images"
+def _counted(number: int, pipe: Any) -> str:
+    name = "image" if len(pipe.sample_shape) == 3 else "sample"
+    return f"1 {name}" if number == 1 else f"{number} {name}s"

@@ -5,26 +5,29 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from fpdm.checks import check_real, check_whole
-from fpdm.cli import console, many, picture, progress
+from fpdm.checks import check_real, check_whole, shows
+from fpdm.cli import arrays, many, picture, progress
 from fpdm.cli.components import Whole, component
 from fpdm.cli.devices import check_device
-from fpdm.cli.files import Place, check_picture, load_pipeline
+from fpdm.cli.files import Place, check_file, load_pipeline
 from fpdm.cli.numbers import read_numbers
-from fpdm.errors import InvalidValueError, listed
+from fpdm.cli.wanted import wanted
+from fpdm.errors import InvalidValueError
 
 BATCH_SIZE = 64
-FILES = (".bmp", ".gif", ".jpeg", ".jpg", ".npz", ".pdf", ".tif", ".tiff", ".txt", ".webp", ".zip")
+ONE_FILE = (".png", ".npz")
+FILES = (".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".pdf", ".tif", ".tiff", ".txt", ".webp", ".zip")
 """What the name of a file of another kind ends in, and that of a folder does not."""
 
 EXAMPLES = (
     "fpdm sample --classes 3 1 4 1 5",
     "fpdm sample --num 40 --budget 48 --steps 12 --allocation increasing",
     "fpdm sample --model runs/digits --solver anderson:memory=3 --init extrapolate:step=0.25",
+    "fpdm sample --model runs/points --num 2000 --out points.npz",
     "fpdm sample --num 50000 --out samples --npz --compile",
     "torchrun --nproc-per-node 8 -m fpdm sample -n 50000 --out samples --npz",
 )
@@ -34,6 +37,7 @@ def sample(
     *,
     model: Place | None = None,
     classes: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
+    conditions: Place | None = None,
     num: Annotated[Whole | None, Parameter(name=["--num", "-n"])] = None,
     num_images_per_class: Whole | None = None,
     budget: Whole = 60,
@@ -51,13 +55,13 @@ def sample(
     guidance_interval: Annotated[tuple[float, float], Parameter(negative=())] = (0.0, 1.0),
     eta: float | None = None,
     seed: Whole = 0,
-    out: Place = Path("samples.png"),
+    out: Place | None = None,
     batch_size: Whole | None = None,
     npz: Annotated[bool, Parameter(negative=())] = False,
     device: str | None = None,
     compile: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Draw images under a budget of block passes, into one picture or into a folder.
+    """Draw images, or samples of another shape, under a budget of block passes.
 
     A folder is filled with `000000.png` and so on, by as many processes as a launcher starts. The
     same command goes on where one was interrupted, and each image depends on the seed and its
@@ -70,9 +74,12 @@ def sample(
             given, and of more than 16 in one picture without `--num`, 16 that are evenly spread.
             `'#10'` is the number 10 where another class has the name 10; a name with blanks, commas
             or quotes stands between quotes of the shell.
-        num: how many images; one for each of `classes` if not given. Write `-n` after `torchrun`,
-            which takes `--num` for a word of its own.
-        num_images_per_class: in place of `num`, images of each of `classes`, one after the other.
+        conditions: in the place of classes, for a model that takes a condition: a `.npy` or `.npz`
+            file of them, (N, K) or (N, T, K), in turn.
+        num: how many images; one for each class or condition if not given. Write `-n` after
+            `torchrun`, which takes `--num` for a word of its own.
+        num_images_per_class: in place of `num`, images of each class or condition, one after the
+            other.
         budget: transformer-block passes of the run, explicit layers included.
         num_inference_steps: timesteps; as many as leave two iterations each if not given.
         timesteps: in place of their number, all of them, such as `999,800,600,400,200,0`.
@@ -88,9 +95,11 @@ def sample(
         guidance_interval: from where to where in the run it acts, 0 at the noise, 1 at the image.
         eta: how much of the noise of ancestral sampling `ddim` draws, from 0 to 1.
         seed: of the noise.
-        out: the picture to write, a PNG, which takes the place of one that is there; or a folder,
-            for a PNG of each image. In a picture the images of each class stand together.
-        batch_size: images drawn at once into a folder; 64 if not given.
+        out: the picture to write, a PNG, which takes the place of one that is there; or an `.npz`
+            of numbers, for samples of any shape; or a folder, for a PNG of each image. If not
+            given, `samples.png`, or `samples.npz` where samples are no images. In a picture the
+            images of each class stand together; samples that are no images are plotted.
+        batch_size: images drawn at once, but into one picture; 64 if not given.
         npz: whether to write the images of a folder into an archive beside it too.
         device: where to draw, such as `cpu` or `cuda:1`; the accelerator that PyTorch finds, or
             else the CPU, if not given.
@@ -99,11 +108,12 @@ def sample(
     """
     from fpdm.runtime.processes import processes
 
-    is_picture = out.suffix.lower() == ".png"
-    if is_picture:
-        _check_one_picture(out, {"--batch-size": batch_size is not None, "--npz": npz})
-    elif out.suffix.lower() in FILES and not out.is_dir():
-        raise InvalidValueError(f"--out {out}: must end in .png, or be the name of a folder.")
+    if out is not None and out.suffix.lower() in FILES and not out.is_dir():
+        raise InvalidValueError(
+            f"--out {out}: must end in .png or .npz, or be the name of a folder."
+        )
+    if out is not None:
+        _check_one_file(out, {"--batch-size": batch_size is not None and out.suffix == ".png"})
     _check_numbers(seed=seed, num=num, batch_size=batch_size, guidance_scale=guidance_scale)
     if classes == []:
         raise InvalidValueError("--classes: must be followed by a number or a name, or by several.")
@@ -123,38 +133,35 @@ def sample(
     }
     place = None if device is None else check_device(device)
     pipe = load_pipeline(model)
-    every = range(pipe.classes.count) or [pipe.classes.null]
-    wanted = [pipe.classes.read(text) for text in classes] if classes else [*every]
-    few = num is None and num_images_per_class is None
-    if classes is None and few and is_picture and pipe.classes.count:
-        wanted = picture.classes_to_show(pipe.classes.count)
-    if classes is None and len(wanted) < len(every):
-        console.note(
-            f"the model has {len(every)} classes: the picture shows {len(wanted)} of them, evenly "
-            f"spread. Name others with --classes, or give --num, or --out a folder."
-        )
-    if odd := pipe.classes.tell(wanted):
-        alike = " are like that" * (len(odd) > 3)
-        console.note(f"{listed(odd, 3)}{alike}: names go before numbers, and #2 is number 2.")
-    if num_images_per_class is not None:
-        if num is not None:
-            raise InvalidValueError("--num, --num-images-per-class: give one of them.")
-        each = check_whole("num_images_per_class", num_images_per_class, minimum=1)
-        wanted = [label for label in wanted for _ in range(each)]
-    count = len(wanted) if num is None else num
+    target = _target(out, pipe)
+    is_picture, is_file = target.suffix.lower() == ".png", target.suffix.lower() in ONE_FILE
+    _check_one_file(target, {"--batch-size": batch_size is not None and is_picture, "--npz": npz})
+    asked, count = wanted(
+        pipe, classes, conditions, num=num, each=num_images_per_class, few=is_picture
+    )
     pipe.to(place or processes().device)
     if compile:
         pipe.compile()
+    size = BATCH_SIZE if batch_size is None else batch_size
     if is_picture:
         progress.follow_timesteps(pipe)
-        labels = [wanted[i % len(wanted)] for i in range(count)]
-        whole = picture.draw_picture(out, pipe, labels, seed=seed, **settings)
+        whole = picture.draw_picture(target, pipe, asked, count, seed=seed, **settings)
+    elif is_file:
+        whole = arrays.fill(target, pipe, asked, count, seed=seed, batch_size=size, **settings)
     else:
-        size = BATCH_SIZE if batch_size is None else batch_size
-        folder = many.Folder(out, count, batch_size=size, npz=npz)
-        whole = many.fill(folder, pipe, classes=wanted, seed=seed, **settings)
+        folder = many.Folder(target, count, batch_size=size, npz=npz)
+        told = {"classes": asked.classes or None, "condition": asked.condition}
+        whole = many.fill(folder, pipe, **told, seed=seed, **settings)
     if not whole:
         sys.exit(1)
+
+
+def _target(out: Path | None, pipe: Any) -> Path:
+    """Where to, if nothing is said: into a picture, or where the samples are none, into a file."""
+    if out is not None:
+        return out
+    shown = pipe.vae is not None or shows(pipe.sample_shape)
+    return Path("samples.png" if shown else "samples.npz")
 
 
 def _check_numbers(
@@ -169,14 +176,16 @@ def _check_numbers(
     check_real("guidance_scale", guidance_scale, minimum=0)
 
 
-def _check_one_picture(out: Path, of_folders: dict[str, bool]) -> None:
-    check_picture(out)
+def _check_one_file(out: Path, of_folders: dict[str, bool]) -> None:
+    if out.suffix.lower() not in ONE_FILE:
+        return
+    check_file(out, ONE_FILE)
     for option, given in of_folders.items():
         if given:
             raise InvalidValueError(f"{option} is for a folder of images: give --out a folder.")
     launched = int(os.environ.get("WORLD_SIZE", 1)) if "LOCAL_RANK" in os.environ else 1
     if launched > 1:
         raise InvalidValueError(
-            f"--out {out}: one picture is drawn by one process, and {launched} are running: give "
+            f"--out {out}: one file is drawn by one process, and {launched} are running: give "
             f"--out a folder."
         )

@@ -26,3 +26,20 @@ def run_summary(steps: Sequence[Any], seconds: float) -> tuple[str, ...]:
         residual,
         f"{seconds:.1f}",
     )
+
+
+def together(records: Sequence[Sequence[Any]]) -> list[Any]:
+    """The records of the first of some runs, with the residuals of all.
+
+    Args:
+        records: of each run, one for each timestep.
+    """
+    import torch
+    from attrs import evolve
+
+    return [
+        each[0]
+        if each[0].residual is None
+        else evolve(each[0], residual=torch.cat([step.residual for step in each]))
+        for each in zip(*records, strict=True)
+    ]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fpdm.data.labelled import LabelledImages
     from fpdm.data.latents import Latents
     from fpdm.data.pixels import square
+    from fpdm.data.tensors import Tensors
 
 __all__ = [
     "Batch",
@@ -28,6 +29,7 @@ __all__ = [
     "LatentSpace",
     "Latents",
     "Shape",
+    "Tensors",
     "digits",
     "encode",
     "square",
@@ -42,6 +44,7 @@ __getattr__ = lazy(  # what reads files loads when it is first used
         "ImageFolder": "fpdm.data.folder",
         "LabelledImages": "fpdm.data.labelled",
         "Latents": "fpdm.data.latents",
+        "Tensors": "fpdm.data.tensors",
         "digits": "fpdm.data.handwritten",
         "encode": "fpdm.data.encode_folder",
         "square": "fpdm.data.pixels",

@@ -9,20 +9,25 @@ from typing import Any, ClassVar
 from attrs import field, frozen
 from torch import Tensor
 
+from fpdm.checks import check_extents, shows
+
 
 @frozen(eq=False)
 class Batch:
     """Some of a data set.
 
     Attributes:
-        images: images in [-1, 1], or scaled latents; (B, C, H, W), float32.
-        labels: (B,), int64; `num_classes`, which stands for no class, where there are no classes.
+        images: images in [-1, 1], scaled latents, or samples of another shape; (B, C, …), float32.
+        labels: (B,), int64; None where there are no classes.
         unreadable: files that could not be read, in whose place others were taken.
+        condition: what else each sample is known by, (B, K) or (B, T, K), float32, finite; None
+            where there is nothing.
     """
 
     images: Tensor
-    labels: Tensor
+    labels: Tensor | None = None
     unreadable: tuple[str, ...] = ()
+    condition: Tensor | None = None
 
 
 @frozen
@@ -40,27 +45,53 @@ class LatentSpace:
     shift_factor: float = 0.0
 
 
+def _sizes(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 @frozen
 class Shape:
     """The sizes that a network takes from its data.
 
     Attributes:
-        channels: of an image or latent.
-        size: its height and width.
+        channels: of an image or latent; of a point its coordinates.
+        size: height and width of a square image; or the extent of each dimension: `()` of points,
+            `(L,)` of signals, `(H, W)` of images, `(D, H, W)` of volumes.
         num_classes: 0 where there are none.
         class_names: by number; empty where classes have no names.
-        latent_space: None where the data are images.
+        latent_space: None where the data are no latents.
+        condition_size: of what else a sample is known by: K of a vector, `(T, K)` of a sequence of
+            tokens; None where there is nothing.
+
+    Examples:
+        >>> Shape(channels=1, size=8, num_classes=10).sample, Shape(channels=2, size=()).sample
+        ((1, 8, 8), (2,))
     """
 
     channels: int
-    size: int
-    num_classes: int
+    size: int | tuple[int, ...] = field(converter=_sizes)
+    num_classes: int = 0
     class_names: Mapping[int, str] = field(factory=dict)
     latent_space: LatentSpace | None = None
+    condition_size: int | tuple[int, ...] | None = field(default=None, converter=_sizes)
+
+    @property
+    def sample(self) -> tuple[int, ...]:
+        """The shape of one sample, (C, …).
+
+        Raises:
+            InvalidValueError: the size is none.
+        """
+        return (self.channels, *check_extents("size", self.size))
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether a sample is an image of pixels in [-1, 1], grey or in colours."""
+        return self.latent_space is None and shows(self.sample)
 
 
 class Dataset(ABC):
-    """Labelled images or latents, of which a batch is a function of its indices and seeds.
+    """Samples, labelled or not, of which a batch is a function of its indices and seeds.
 
     What is drawn for a sample, such as whether it is mirrored, comes from its own seed: a batch is
     the same however it is split, and whichever process or worker reads it. A data set is sent to

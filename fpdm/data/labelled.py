@@ -1,38 +1,27 @@
-"""A data set that fits into memory."""
+"""Images that fit into memory."""
 
 from __future__ import annotations
 
-from attrs import field, frozen
 from torch import Tensor
 
-from fpdm.data.bounds import check_bounds
-from fpdm.data.dataset import Batch, Dataset, Shape
+from fpdm.data.tensors import Tensors
 
 
-@frozen(eq=False)
-class LabelledImages(Dataset):
+class LabelledImages(Tensors):
     """Images with their classes.
 
-    Attributes:
+    Args:
         images: in [-1, 1], (N, C, H, W), float32.
         labels: from 0 to `num_classes - 1`, (N,), int64.
         num_classes: how many classes.
     """
 
-    images: Tensor = field(repr=lambda images: f"<{tuple(images.shape)}>")
-    labels: Tensor = field(repr=lambda labels: f"<{tuple(labels.shape)}>")
-    num_classes: int
+    labels: Tensor
+
+    def __init__(self, images: Tensor, labels: Tensor, num_classes: int) -> None:
+        super().__init__(images, labels, num_classes=num_classes)
 
     @property
-    def shape(self) -> Shape:
-        """The sizes that a network takes from it."""
-        return Shape(self.images.shape[1], self.images.shape[-1], self.num_classes)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def batch(self, indices: Tensor, seeds: Tensor) -> Batch:
-        """Take samples; nothing is drawn."""
-        del seeds
-        check_bounds("indices", indices, maximum=len(self) - 1)
-        return Batch(self.images.index_select(0, indices), self.labels.index_select(0, indices))
+    def images(self) -> Tensor:
+        """In [-1, 1], (N, C, H, W), float32."""
+        return self.samples

@@ -15,7 +15,11 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from fpdm.errors import SamplingWarning, listed
+from fpdm import batch
+from fpdm.checks import check_choice, shows
+from fpdm.errors import InvalidValueError, SamplingWarning, listed
+
+OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 
 
 @frozen(eq=False)
@@ -31,6 +35,37 @@ class Images:
     broken: tuple[int, ...]
 
 
+def output_of(asked: str | None, sample: tuple[int, ...], *, vae: Any) -> str:
+    """As what a run gives its samples.
+
+    Args:
+        asked: `pil`, `np`, `pt` or `latent`; None is `pil` where they can be looked at, else `np`.
+        sample: the shape of one, (C, …).
+        vae: the `AutoencoderKL` that decodes them; None for none.
+
+    Returns:
+        One of the four.
+
+    Raises:
+        InvalidValueError: there is no such type, or the samples cannot be had as it.
+    """
+    flat = len(sample) == 3
+    if asked is None:
+        asked = "pil" if flat else "np"
+    check_choice("output_type", asked, choices=OUTPUT_TYPES)
+    if flat and asked != "latent" and vae is None and not shows(sample):
+        raise InvalidValueError(
+            f"output_type={asked!r}: the network draws latents of {sample[0]} channels, and the "
+            f"pipeline has no vae to decode them; give it one, or ask for 'latent'."
+        )
+    if asked == "pil" and not flat:
+        raise InvalidValueError(
+            f"output_type='pil': the network draws samples of shape {sample}, which are no "
+            f"pictures; ask for 'np' or 'pt'."
+        )
+    return asked
+
+
 def to_images(latents: Tensor, *, vae: Any, processor: Any, output_type: str) -> Images:
     """Make images of what a run ends with, and find those that are none.
 
@@ -38,8 +73,10 @@ def to_images(latents: Tensor, *, vae: Any, processor: Any, output_type: str) ->
     `pt` it is NaN all over, as `pil` black, so that nothing of it can be taken for a picture; as
     `latent` it is as it is.
 
+    Samples that are no images, such as points, come as they are, whatever they reach.
+
     Args:
-        latents: (B, C, H, W); in [-1, 1] if there is no vae.
+        latents: (B, C, …); in [-1, 1] if they are images and there is no vae.
         vae: the `AutoencoderKL` that decodes them; None for none.
         processor: the `VaeImageProcessor` that makes images of tensors.
         output_type: `pil`, `np`, `pt` or `latent`.
@@ -50,6 +87,8 @@ def to_images(latents: Tensor, *, vae: Any, processor: Any, output_type: str) ->
     whole = _finite(latents)
     if output_type == "latent":
         return Images(latents, _indices(whole))
+    if latents.dim() != 4:
+        return _as_they_are(latents.float(), whole, output_type)
     images = (latents if vae is None else decode(latents, vae)).float()
     whole = whole & _finite(images)
     broken = _indices(whole)
@@ -57,6 +96,12 @@ def to_images(latents: Tensor, *, vae: Any, processor: Any, output_type: str) ->
         filling = -1.0 if output_type == "pil" else torch.nan
         images = images.where(whole[:, None, None, None], filling)
     return Images(processor.postprocess(images, output_type), broken)
+
+
+def _as_they_are(samples: Tensor, whole: Tensor, output_type: str) -> Images:
+    samples = samples.where(batch.spread(whole, samples), torch.nan)
+    found = samples.cpu().numpy() if output_type == "np" else samples
+    return Images(found, _indices(whole))
 
 
 def decode(latents: Tensor, vae: Any) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fpdm.checks import sample_shape
 from fpdm.errors import InvalidValueError
 
 
@@ -48,26 +49,32 @@ def seeds_of(generator: Any, indices: Iterable[int]) -> tuple[int, ...]:
 
 
 def begin(
-    latents: Tensor | None, generator: Any, scheduler: Any, *, network: Any, like: Tensor
+    latents: Tensor | None,
+    generator: Any,
+    scheduler: Any,
+    *,
+    network: Any,
+    count: int,
+    device: torch.device,
 ) -> Tensor:
-    """The noise of a run, one for each label, in the scale of its scheduler.
+    """The noise of a run, in the scale of its scheduler.
 
     Args:
-        latents: standard normal, (B, C, H, W); None draws it.
-        generator: one for all images, or one for each.
+        latents: standard normal, (B, C, …); None draws it.
+        generator: one for all samples, or one for each.
         scheduler: of diffusers, its timesteps set.
         network: that draws; its configuration has the sizes.
-        like: the labels, (B,).
+        count: how many samples, B.
+        device: where it goes.
 
     Returns:
-        (B, C, H, W).
+        (B, C, …).
 
     Raises:
         InvalidValueError: what is given has another shape, or is not finite.
     """
-    size = network.config["sample_size"]
-    shape = (len(like), network.config["in_channels"], size, size)
-    made = start(latents, generator, shape=shape, dtype=network.dtype, device=like.device)
+    shape = (count, *sample_shape(network.config))
+    made = start(latents, generator, shape=shape, dtype=network.dtype, device=device)
     return made * float(getattr(scheduler, "init_noise_sigma", 1.0))
 
 
@@ -82,14 +89,14 @@ def start(
     """The noise that a run begins with: what is given, or standard normal.
 
     Args:
-        latents: (B, C, H, W); None draws it.
+        latents: (B, C, …); None draws it.
         generator: one for all images, or one for each.
-        shape: (B, C, H, W).
+        shape: (B, C, …).
         dtype: of the noise.
         device: where it goes.
 
     Returns:
-        (B, C, H, W).
+        (B, C, …).
 
     Raises:
         InvalidValueError: what is given has another shape, or is not finite.

@@ -10,6 +10,7 @@ from attrs import field, frozen
 from torch import Tensor
 from torch.nn import functional as F
 
+from fpdm import batch
 from fpdm.checks import choice, flag
 from fpdm.diffusion import samplers, schedulers
 from fpdm.diffusion.variance import Posterior
@@ -24,8 +25,8 @@ class Noised:
     """A noised batch.
 
     Attributes:
-        x: the input of the network, (B, C, H, W).
-        target: what it should predict, (B, C, H, W).
+        x: the input of the network, (B, C, …).
+        target: what it should predict, (B, C, …).
     """
 
     x: Tensor
@@ -81,16 +82,18 @@ class Diffusion:
         """Noise a batch to its timesteps.
 
         Args:
-            clean: images in [-1, 1], (B, C, H, W).
-            noise: standard normal, (B, C, H, W).
+            clean: images in [-1, 1], (B, C, …).
+            noise: standard normal, (B, C, …).
             timestep: (B,), as drawn by `timesteps`.
 
         Returns:
             The input of the network, and what it should predict.
         """
         if self.prediction == "flow":
-            time = (timestep / schedulers.TRAIN_TIMESTEPS).to(clean.dtype).view(-1, 1, 1, 1)
-            return Noised(x=torch.lerp(clean, noise, time), target=clean - noise)
+            time = (timestep / schedulers.TRAIN_TIMESTEPS).to(clean.dtype)
+            return Noised(
+                x=torch.lerp(clean, noise, batch.spread(time, clean)), target=clean - noise
+            )
         x = self._forward.add_noise(clean, noise, timestep)
         if self.prediction == "v_prediction":
             return Noised(x, self._forward.get_velocity(clean, noise, timestep))
@@ -104,9 +107,9 @@ class Diffusion:
         0.001 on the sum over all timesteps.
 
         Args:
-            output: of the network, (B, C, H, W), or (B, 2 C, H, W) where the variance is learned.
+            output: of the network, (B, C, …), or (B, 2 C, …) where the variance is learned.
             noised: what `noise` returned.
-            clean: images in [-1, 1], (B, C, H, W).
+            clean: images in [-1, 1], (B, C, …).
             timestep: (B,).
         """
         prediction, said = output.tensor_split([clean.shape[1]], dim=1)
@@ -122,13 +125,16 @@ class Diffusion:
         )
         return error + BOUND_WEIGHT * schedulers.TRAIN_TIMESTEPS * bound.mean()
 
-    def scheduler(self, sampler: str | None = None, *, learned_variance: bool = False) -> Any:
+    def scheduler(
+        self, sampler: str | None = None, *, learned_variance: bool = False, clip: bool = True
+    ) -> Any:
         """Return a diffusers scheduler that samples from this process.
 
         Args:
             sampler: a name of [`DIFFUSION`][fpdm.diffusion.samplers.DIFFUSION] in
                 `fpdm.diffusion.samplers`; None is `ddim`, or `euler` for flow matching.
             learned_variance: whether the network predicts the variance too; `ddpm` uses it.
+            clip: whether what it draws are images in [-1, 1], near which `ddim` keeps its guesses.
 
         Raises:
             UnknownNameError: there is no such sampler for this kind of prediction.
@@ -141,12 +147,13 @@ class Diffusion:
                 "prediction_type": self.prediction,
                 "rescale_betas_zero_snr": self.zero_terminal_snr,
                 "variance_type": "learned_range" if learned_variance else "fixed_small",
+                **({} if clip else {"clip_sample_range": None}),
             },
         )
 
     def _clean(self, prediction: Tensor, x: Tensor, timestep: Tensor) -> Tensor:
         """The clean images behind a prediction."""
-        alphas = self._forward.alphas_cumprod.to(x.device)[timestep].view(-1, 1, 1, 1)
+        alphas = batch.spread(self._forward.alphas_cumprod.to(x.device)[timestep], x)
         if self.prediction == "v_prediction":
             return alphas.sqrt() * x - (1 - alphas).sqrt() * prediction
         if self.prediction == "epsilon":

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from attrs import frozen
 from torch import Tensor
 
+from fpdm.diffusion.conditions import with_none
 from fpdm.diffusion.guidance import Guidance
 from fpdm.diffusion.stepping import Stepping
 from fpdm.interfaces import Network
 from fpdm.runtime.signatures import takes
 from fpdm.solution import Denoised
+
+PREPARED = "prepared"
+"""The keyword under which a network is given what it has prepared for a timestep."""
 
 
 class Told:
@@ -22,40 +26,39 @@ class Told:
     Args:
         model: the network.
         timesteps: in sampling order, (T,).
-        class_labels: (B,), int64.
+        said: beside the timestep, of B samples, by keyword; empty where it is told nothing.
     """
 
-    def __init__(self, model: Network, timesteps: Tensor, class_labels: Tensor) -> None:
-        self.model, self.timesteps, self.class_labels = model, timesteps, class_labels
-        self.ready: dict[bool, tuple[Tensor, Any]] = {}
+    def __init__(self, model: Network, timesteps: Tensor, said: Mapping[str, Tensor]) -> None:
+        self.model, self.timesteps, self.said = model, timesteps, said
+        self.ready: dict[bool, tuple[Mapping[str, Tensor], Any]] = {}
 
     def at(self, index: int, *, doubled: bool) -> dict[str, Any]:
-        """What it is told at a timestep, beside the images.
+        """What it is told at a timestep, beside the samples.
 
         Args:
             index: of the timestep, in sampling order.
-            doubled: whether for each image, or for two halves under guidance.
+            doubled: whether for each sample, or for two halves under guidance.
 
         Returns:
-            Its `condition`, or `timestep` and `class_labels`.
+            What it has `prepared`, or the `timestep` and what is said beside it.
         """
         if doubled not in self.ready:
             self.ready[doubled] = self._make_ready(doubled=doubled)
-        labels, conditions = self.ready[doubled]
-        if conditions is not None:
-            return {"condition": conditions[index]}
-        return {"timestep": self.timesteps[index], "class_labels": labels}
+        said, prepared = self.ready[doubled]
+        if prepared is not None:
+            return {PREPARED: prepared[index]}
+        return {"timestep": self.timesteps[index], **said}
 
-    def _make_ready(self, *, doubled: bool) -> tuple[Tensor, Any]:
-        model, labels = self.model, self.class_labels
-        if doubled:
-            labels = torch.cat([labels, torch.full_like(labels, cast("int", model.null_class))])
+    def _make_ready(self, *, doubled: bool) -> tuple[Mapping[str, Tensor], Any]:
+        model: Any = self.model
+        said = with_none(self.said, model) if doubled else self.said
         prepare = getattr(model, "prepare", None)
-        taken = takes(getattr(model, "forward", model), "condition")
+        taken = takes(getattr(model, "forward", model), PREPARED)
         # with gradients each timestep has a graph of its own, which may be freed before the next
         if prepare is None or not taken or torch.is_grad_enabled():
-            return labels, None
-        return labels, prepare(self.timesteps, labels)
+            return said, None
+        return said, prepare(self.timesteps, **said)
 
 
 @frozen(eq=False)
@@ -111,7 +114,7 @@ class Timestep:
             (B, 0, H, W) if nothing is; and what the network said of all.
         """
         batch, channels = x.shape[:2]
-        if doubled and "condition" not in told:  # which is for both halves
+        if doubled and PREPARED not in told:  # which is for both halves
             x = torch.cat([x, x])
         denoised = self.model(x, **told, **solving)
         prediction, variance = denoised.sample.tensor_split([channels], dim=1)

@@ -14,6 +14,8 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from fpdm import batch
+
 BITS = 1 / math.log(2)
 GREY_LEVELS = 256
 LEAST = 1e-12  # of a probability, before its logarithm
@@ -64,17 +66,17 @@ class Posterior:
         et al. 2020; Nichol and Dhariwal 2021.
 
         Args:
-            clean: images in [-1, 1], (B, C, H, W).
-            noisy: `x_t`, (B, C, H, W).
-            predicted: the clean images that the network predicts; (B, C, H, W).
-            said: `v` in [-1, 1], (B, C, H, W).
+            clean: images in [-1, 1], (B, C, …).
+            noisy: `x_t`, (B, C, …).
+            predicted: the clean images that the network predicts; (B, C, …).
+            said: `v` in [-1, 1], (B, C, …).
             timestep: (B,), int64.
 
         Returns:
             (B,), float32.
         """
         of_clean, of_noisy, log_small, log_large = (
-            table.to(timestep.device)[timestep].to(torch.float32).view(-1, 1, 1, 1)
+            batch.spread(table.to(timestep.device)[timestep].to(torch.float32), clean)
             for table in (self.of_clean, self.of_noisy, self.log_small, self.log_large)
         )
         clean, noisy, predicted, said = (x.float() for x in (clean, noisy, predicted, said))
@@ -88,7 +90,7 @@ class Posterior:
             - 1
         )
         surprise = -_log_likelihood(clean, mean, log_variance)
-        first = (timestep == 0).view(-1, 1, 1, 1)
+        first = batch.spread(timestep == 0, clean)
         return torch.where(first, surprise, divergence).flatten(1).mean(1) * BITS
 
 

@@ -17,10 +17,12 @@ import torch
 from attrs import frozen
 
 from fpdm.checks import check_whole
-from fpdm.diffusion.decoding import told_elsewhere, warn_of_broken
+from fpdm.diffusion.decoding import output_of, told_elsewhere, warn_of_broken
+from fpdm.diffusion.output import FPDMOutput
+from fpdm.drawing.asked import Asked, asked
 from fpdm.drawing.numbered import is_whole, numbered, write_images
 from fpdm.drawing.provenance import describe, is_kept, keep
-from fpdm.pipeline import FPDMOutput, FPDMPipeline
+from fpdm.pipeline import FPDMPipeline
 from fpdm.runtime.locks import in_use
 
 STATES = 2**32
@@ -51,6 +53,7 @@ def draw(
     *,
     seed: int = 0,
     classes: Iterable[int | str] | None = None,
+    condition: Any = None,
     batch_size: int = 64,
     rank: int = 0,
     world: int = 1,
@@ -68,6 +71,7 @@ def draw(
         num: how many images; a folder of fewer goes on.
         seed: of the noise, from 0 to 2^63 - 1.
         classes: what to draw, in turn, by number or by name; None is every class of the model.
+        condition: in their place, (N, K) or (N, T, K), in turn, for a model that takes one.
         batch_size: images drawn at once, also by a last chunk of which fewer are wanted.
         rank: which process this is, from 0. Let process 0 call this before the others do.
         world: how many processes share the work.
@@ -102,10 +106,12 @@ def draw(
     check_whole("batch_size", batch_size, minimum=1)
     check_whole("world", world, minimum=1)
     check_whole("rank", rank, minimum=0, maximum=world - 1)
-    every = range(pipe.classes.count) or [pipe.classes.null]
-    labels = tuple(pipe.classes.numbers(every if classes is None else classes))
-    task = Task(pipe, seed, labels, settings)
-    record = describe(pipe, seed=seed, classes=labels, batch_size=batch_size, settings=settings)
+    output_of("pil", pipe.sample_shape, vae=pipe.vae)
+    wanted = asked(pipe, classes, condition)
+    task = Task(pipe, seed, wanted, settings)
+    record = describe(
+        pipe, seed=seed, asked=wanted.record(), batch_size=batch_size, settings=settings
+    )
     with _alone(Path(folder), rank):
         if not is_kept(record, Path(folder)):
             task.rehearse()
@@ -165,13 +171,13 @@ class Task:
     Args:
         pipe: what draws.
         seed: of the noise.
-        classes: in turn, by number.
+        asked: what each image is to be.
         settings: of the pipeline's call.
     """
 
     pipe: FPDMPipeline
     seed: int
-    classes: tuple[int, ...]
+    asked: Asked
     settings: Mapping[str, Any]
 
     def draw(self, numbers: Sequence[int], **options: Any) -> FPDMOutput:
@@ -184,10 +190,11 @@ class Task:
         Returns:
             As many images as numbers, and what each timestep cost.
         """
-        labels = [self.classes[i % len(self.classes)] for i in numbers]
         generators = [generator_of(self.seed, i) for i in numbers]
         with told_elsewhere():  # by their places in the batch
-            drawn = self.pipe(labels, generator=generators, **self.settings, **options)
+            drawn = self.pipe(
+                **self.asked.of(numbers), generator=generators, **self.settings, **options
+            )
         return cast("FPDMOutput", drawn)
 
     def rehearse(self) -> None:

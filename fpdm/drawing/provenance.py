@@ -39,7 +39,7 @@ def describe(
     pipe: FPDMPipeline,
     *,
     seed: int,
-    classes: Iterable[int],
+    asked: Mapping[str, Any],
     batch_size: int,
     settings: Mapping[str, Any],
 ) -> Record:
@@ -48,7 +48,7 @@ def describe(
     Args:
         pipe: what draws them.
         seed: of the noise.
-        classes: by number, in turn.
+        asked: what each is to be, as plain data.
         batch_size: images that are drawn at once.
         settings: of `SETTINGS`; what is left out has the default of the pipeline.
 
@@ -68,7 +68,7 @@ def describe(
         "model": str(pipe.config.get("_name_or_path") or ""),
         "model_sha256": fingerprint(pipe),
         "seed": seed,
-        "classes": list(classes),
+        **asked,
         "batch_size": batch_size,
         **{name: _plain(value) for name, value in chosen.items()},
         "versions": _versions(pipe, [chosen[kind] for kind in STRATEGIES]),

@@ -1,4 +1,4 @@
-"""What a network is told beside the image: timestep and class, as vectors."""
+"""What a network is told beside the image: timestep, and class or condition, as vectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from fpdm import batch
 from fpdm.models.positions import MAX_PERIOD
-from fpdm.models.size import Size
 
 FREQUENCIES = 256
 THOUSAND = 1000
@@ -36,7 +35,7 @@ class Conditions:
 
     Attributes:
         timesteps: the embeddings of its T timesteps, (T, D).
-        labels: those of its B classes, (B, D).
+        labels: those of its B classes or conditions, (B, D).
         explicit: what the explicit layers see at each of them, (B, D); None where they see the
             timestep too.
     """
@@ -90,50 +89,140 @@ class TimestepEmbedding(nn.Module):
         return cast("Tensor", self.mlp(waves.to(dtype or get_parameter_dtype(self))))
 
 
+class ConditionEmbedding(nn.Module):
+    """A condition, a vector or a sequence of tokens, through a small network; (B, …) → (B, D).
+
+    Tokens are brought together by the attention of one query that is learned, which does not see
+    their order: that has to be in them, as it is in what an encoder of texts makes. In the place of
+    a condition of NaN stands a vector that is learned.
+
+    Source: Lee et al., Set transformer, 2019 (the query).
+
+    Args:
+        size: of a condition: `(K,)`, or `(T, K)`.
+        dim: width D.
+    """
+
+    def __init__(self, size: tuple[int, ...], dim: int) -> None:
+        super().__init__()
+        *tokens, features = size
+        self.first = nn.Linear(features, dim)
+        self.attend = Attending(dim) if tokens else None
+        self.last = nn.Linear(dim, dim)
+        self.none = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, condition: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Embed; (B, K) or (B, T, K) → (B, D).
+
+        Args:
+            condition: of real numbers, (B, K) or (B, T, K); of NaN where there is none.
+            dtype: that the network computes in; None asks the weights, and what casts them.
+        """
+        wanted = dtype or get_parameter_dtype(self)
+        none = condition.isnan().flatten(1).any(dim=1)
+        given = condition.masked_fill(none.view(-1, *[1] * (condition.dim() - 1)), 0).to(wanted)
+        hidden = self.first(given)
+        if self.attend is not None:
+            hidden = self.attend(hidden)
+        return torch.where(none[:, None], self.none.to(wanted), self.last(F.silu(hidden)))
+
+
+class Attending(nn.Module):
+    """What one learned query finds in tokens; (B, T, D) → (B, D).
+
+    Args:
+        dim: width D.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.scores = nn.Linear(dim, 1, bias=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Average tokens, each by what it has to say; (B, T, D) → (B, D).
+
+        Args:
+            tokens: (B, T, D).
+        """
+        weights = (self.scores(tokens) / tokens.shape[-1] ** 0.5).softmax(dim=1)  # (B, T, 1)
+        return (weights * tokens).sum(dim=1)
+
+
 class Embeddings(nn.Module):
-    """Timestep and class to conditioning vectors.
+    """Timestep, and class or condition, to conditioning vectors.
 
     The null class, for guidance, comes after the others if there is one.
 
     Args:
-        size: of the transformer.
+        dim: width D.
+        labels: how many labels there are; 0 if it is told none.
+        condition_size: of what it is told in place of a label: `(K,)` or `(T, K)`; None for
+            nothing.
+        clock: of what the network was told in training, a name of `CLOCKS`; None is `thousand`.
         timestep_in_explicit: whether the explicit layers see the timestep.
     """
 
-    def __init__(self, size: Size, *, timestep_in_explicit: bool) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        labels: int,
+        condition_size: tuple[int, ...] | None = None,
+        clock: str | None = "thousand",
+        timestep_in_explicit: bool = True,
+    ) -> None:
         super().__init__()
-        self.timestep = TimestepEmbedding(size.hidden_size, size.clock)
-        self.label = nn.Embedding(size.num_classes + size.has_null_class, size.hidden_size)
+        self.timestep = TimestepEmbedding(dim, clock)
+        self.label = nn.Embedding(labels, dim) if labels else None
+        self.condition = None if condition_size is None else ConditionEmbedding(condition_size, dim)
         self.timestep_in_explicit = timestep_in_explicit
 
     def forward(
-        self, timestep: Tensor, class_labels: Tensor, dtype: torch.dtype | None = None
+        self, timestep: Tensor, said: Tensor | None = None, dtype: torch.dtype | None = None
     ) -> Conditioning:
-        """Embed; (B,), (B,) → two of (B, D).
+        """Embed; (B,), (B, …) → two of (B, D).
 
         Args:
             timestep: from 0 to 1000, (B,).
-            class_labels: (B,), int64.
+            said: labels, (B,), int64; or conditions, (B, K) or (B, T, K); None where it is told
+                neither.
             dtype: that the network computes in; None asks the weights, and what casts them.
         """
-        label = self.label(class_labels)
-        full = F.silu(self.timestep(timestep, dtype) + label)
-        return Conditioning(full, full if self.timestep_in_explicit else F.silu(label))
+        noise, beside = self.timestep(timestep, dtype), self.beside(said, dtype)
+        full = F.silu(noise if beside is None else noise + beside)
+        if self.timestep_in_explicit:
+            return Conditioning(full, full)
+        return Conditioning(full, torch.zeros_like(full) if beside is None else F.silu(beside))
+
+    def beside(self, said: Tensor | None, dtype: torch.dtype | None = None) -> Tensor | None:
+        """Embed what is said beside the timestep; (B, …) → (B, D).
+
+        Args:
+            said: as of a call, (B, …).
+            dtype: likewise.
+        """
+        if said is None:
+            return None
+        if self.condition is not None:
+            return cast("Tensor", self.condition(said, dtype))
+        return cast("Tensor", cast("nn.Embedding", self.label)(said))
 
     def prepare(
-        self, timesteps: Tensor, class_labels: Tensor, dtype: torch.dtype | None = None
+        self, timesteps: Tensor, said: Tensor | None = None, dtype: torch.dtype | None = None
     ) -> Conditions:
-        """Embed every timestep and every class of a run; (T,), (B,) → T times two of (B, D).
+        """Embed the timesteps of a run, and what it is told; (T,), (B, …) → T times two of (B, D).
+
+        Where it is told nothing, it is two of (1, D), for all samples alike.
 
         Args:
             timesteps: from 0 to 1000, (T,).
-            class_labels: (B,), int64.
-            dtype: that the network computes in; None asks the weights, and what casts them.
+            said: as of a call, (B, …).
+            dtype: likewise.
         """
-        where, here = timesteps.device, self.label.weight.device  # apart, where it is offloaded
-        labels = self.label(class_labels.to(here)).to(where)
-        return Conditions(
-            self.timestep(timesteps.to(here), dtype).to(where),
-            labels,
-            None if self.timestep_in_explicit else F.silu(labels),
-        )
+        where = timesteps.device
+        weight = next(self.parameters(), None)
+        here = where if weight is None else weight.device  # apart if offloaded
+        noise = self.timestep(timesteps.to(here), dtype).to(where)
+        beside = self.beside(None if said is None else said.to(here), dtype)
+        labels = noise.new_zeros(1, noise.shape[1]) if beside is None else beside.to(where)
+        return Conditions(noise, labels, None if self.timestep_in_explicit else F.silu(labels))

@@ -9,11 +9,11 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
 from fpdm.checks import check_whole
-from fpdm.models.conditioning import Conditioning, Embeddings
+from fpdm.models.conditioning import Conditioning
 from fpdm.models.diffusers_dit import THEIRS, is_their_pipeline, open_dit
 from fpdm.models.explicit import Explicit
 from fpdm.models.loading import class_of
-from fpdm.models.patches import PatchNetwork
+from fpdm.models.patches import PatchNetwork, embeddings
 from fpdm.models.transformer import Decoder, Encoder, initialise
 from fpdm.solution import Denoised, Visited
 
@@ -22,16 +22,19 @@ class DiT(Explicit, PatchNetwork):
     """The diffusion transformer. Source: Peebles and Xie, ICCV 2023.
 
     Args:
-        sample_size: height and width of the image or latent.
-        patch_size: side of a patch; divides `sample_size`.
+        sample_size: height and width of the image or latent: a number of a square one, or both.
+        patch_size: side of a patch; divides them.
         in_channels: channels of the image or latent.
         hidden_size: width D; a multiple of 4 and of `num_heads`.
         num_heads: attention heads.
         num_classes: classes, without the null class; 0 for none.
+        condition_size: in place of classes, K of a vector that the network is told, or `(T, K)` of
+            a sequence of tokens; None is none.
         mlp_ratio: hidden width of a block's MLP, relative to D.
         depth: blocks, each with weights of its own.
         learn_sigma: whether the variance is predicted too, in as many channels again.
-        has_null_class: whether the label after the others stands for no class; guidance needs it.
+        has_null_class: whether the label after the others stands for no class, and a condition of
+            NaN for none; guidance needs it.
         stored_positions: whether the position embeddings are saved with the weights; for
             checkpoints that have others than the sines and cosines that can be computed.
         clock: of what the network is told, from the clean image to the noise: `thousand`, 0 to
@@ -57,7 +60,7 @@ class DiT(Explicit, PatchNetwork):
     def __init__(
         self,
         *,
-        sample_size: int = 32,
+        sample_size: int | tuple[int, int] = 32,
         patch_size: int = 2,
         in_channels: int = 4,
         hidden_size: int = 384,
@@ -69,10 +72,11 @@ class DiT(Explicit, PatchNetwork):
         has_null_class: bool = True,
         stored_positions: bool = False,
         clock: str | None = "thousand",
+        condition_size: int | tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         size = self.size()
-        self.embeddings = Embeddings(size, timestep_in_explicit=True)
+        self.embeddings = embeddings(size, timestep_in_explicit=True)
         self.encoder = Encoder(size, blocks=check_whole("depth", depth, minimum=1))
         self.decoder = Decoder(size, blocks=0)
         initialise(self)
@@ -108,7 +112,8 @@ class DiT(Explicit, PatchNetwork):
         timestep: Tensor | float | None = None,
         class_labels: Tensor | None = None,
         *,
-        condition: Conditioning | None = None,
+        condition: Tensor | None = None,
+        prepared: Conditioning | None = None,
         evals: int | None = None,
         history: Sequence[Visited] = (),
     ) -> Denoised:
@@ -118,8 +123,9 @@ class DiT(Explicit, PatchNetwork):
             x: noisy images, (B, C, H, W).
             timestep: one for all or one each, () or (B,); 0 to 1000.
             class_labels: (B,), int64; `null_class` for none.
-            condition: in place of timestep and classes, what `prepare` gave for B images, or for a
-                multiple of them: x then stands for that many.
+            condition: in their place, (B, *condition_size); `null_condition` for none.
+            prepared: in place of all of them, what `prepare` gave for B images, or for a multiple
+                of them: x then stands for that many.
             evals: None or 0: there is no implicit layer.
             history: empty: nothing was solved before.
 
@@ -131,5 +137,5 @@ class DiT(Explicit, PatchNetwork):
             InvalidValueError: an input has a wrong shape, or there is something to iterate.
         """
         self.check_nothing_to_iterate(evals, history)
-        cond = self.condition(x, timestep, class_labels, condition)
+        cond = self.embed(x, timestep, class_labels, condition, prepared)
         return Denoised(sample=self.decoder(self.encoder(x, cond), cond))

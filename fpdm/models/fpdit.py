@@ -16,9 +16,9 @@ from fpdm.denoiser import FixedPointDenoiser
 from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.layer import ACROSS_TIMESTEPS, FixedPointLayer
 from fpdm.models.block import Block, Modulation
-from fpdm.models.conditioning import Conditioning, Embeddings
+from fpdm.models.conditioning import Conditioning
 from fpdm.models.mix import Mix
-from fpdm.models.patches import PatchNetwork
+from fpdm.models.patches import PatchNetwork, embeddings
 from fpdm.models.recomputation import Checkpointed
 from fpdm.models.size import Size
 from fpdm.models.transformer import Decoder, Encoder, initialise
@@ -92,17 +92,20 @@ class FPDiT(PatchNetwork):
     """The fixed-point diffusion transformer. Source: Bai and Melas-Kyriazi, CVPR 2024.
 
     Args:
-        sample_size: height and width of the image or latent.
-        patch_size: side of a patch; divides `sample_size`.
+        sample_size: height and width of the image or latent: a number of a square one, or both.
+        patch_size: side of a patch; divides them.
         in_channels: channels of the image or latent.
         hidden_size: width D; a multiple of 4 and of `num_heads`.
         num_heads: attention heads.
         num_classes: classes, without the null class; 0 for none.
+        condition_size: in place of classes, K of a vector that the network is told, or `(T, K)` of
+            a sequence of tokens; None is none.
         mlp_ratio: hidden width of a block's MLP, relative to D.
         pre_depth: explicit blocks before the fixed-point layer.
         post_depth: explicit blocks after it.
         learn_sigma: whether the variance is predicted too, in as many channels again.
-        has_null_class: whether the label after the others stands for no class; guidance needs it.
+        has_null_class: whether the label after the others stands for no class, and a condition of
+            NaN for none; guidance needs it.
         stored_positions: whether the position embeddings are saved with the weights; for
             checkpoints that have others than the sines and cosines that can be computed.
         clock: of what the network is told, from the clean image to the noise: `thousand`, 0 to
@@ -138,7 +141,7 @@ class FPDiT(PatchNetwork):
     def __init__(
         self,
         *,
-        sample_size: int = 32,
+        sample_size: int | tuple[int, int] = 32,
         patch_size: int = 2,
         in_channels: int = 4,
         hidden_size: int = 384,
@@ -151,6 +154,7 @@ class FPDiT(PatchNetwork):
         has_null_class: bool = True,
         stored_positions: bool = False,
         clock: str | None = "thousand",
+        condition_size: int | tuple[int, int] | None = None,
         condition_pre_post_on_timestep: bool = True,
         solver: Spec | FixedPointSolver = ACROSS_TIMESTEPS,
         init: Spec | InitStrategy = "features",
@@ -160,7 +164,7 @@ class FPDiT(PatchNetwork):
     ) -> None:
         super().__init__()
         size = self.size()
-        self.embeddings = Embeddings(size, timestep_in_explicit=condition_pre_post_on_timestep)
+        self.embeddings = embeddings(size, timestep_in_explicit=condition_pre_post_on_timestep)
         self.denoiser = FixedPointDenoiser(
             Encoder(size, blocks=check_whole("pre_depth", pre_depth, minimum=0)),
             FixedPointLayer(
@@ -202,7 +206,8 @@ class FPDiT(PatchNetwork):
         timestep: Tensor | float | None = None,
         class_labels: Tensor | None = None,
         *,
-        condition: Conditioning | None = None,
+        condition: Tensor | None = None,
+        prepared: Conditioning | None = None,
         **solving: Any,
     ) -> Denoised:
         """Denoise a batch.
@@ -211,8 +216,9 @@ class FPDiT(PatchNetwork):
             x: noisy images, (B, C, H, W).
             timestep: one for all or one each, () or (B,); 0 to 1000.
             class_labels: (B,), int64; `null_class` for none.
-            condition: in place of timestep and classes, what `prepare` gave for B images, or for a
-                multiple of them: x then stands for that many.
+            condition: in their place, (B, *condition_size); `null_condition` for none.
+            prepared: in place of all of them, what `prepare` gave for B images, or for a multiple
+                of them: x then stands for that many.
             solving: `evals`, `tol`, `history`, `moment`, `solver`, `init`, `generator` of
                 [`FixedPointLayer`][fpdm.FixedPointLayer].
 
@@ -223,5 +229,5 @@ class FPDiT(PatchNetwork):
         Raises:
             InvalidValueError: an input has a wrong shape, or a label is out of range.
         """
-        cond = self.condition(x, timestep, class_labels, condition)
+        cond = self.embed(x, timestep, class_labels, condition, prepared)
         return cast("Denoised", self.denoiser(x, cond, **solving))

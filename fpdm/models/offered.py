@@ -26,8 +26,21 @@ def check_parts(model: object, vae: object) -> None:
                 f"{name}: a {type(part).__name__} is given: must be a model of diffusers, as "
                 f"FPDiT, DiT and AutoencoderKL are."
             )
-    if missing := [name for name in OFFERED if not hasattr(model, name)]:
+    check_offered(model, name="model")
+
+
+def check_offered(model: object, *, name: str) -> None:
+    """Check that a network says of itself what there is to say.
+
+    Args:
+        model: in the place of a network.
+        name: what the message calls it.
+
+    Raises:
+        InvalidValueError: it does not; the message says what is missing.
+    """
+    if missing := [each for each in OFFERED if not hasattr(model, each)]:
         raise InvalidValueError(
-            f"model: a {type(model).__name__} has no {', '.join(missing)}: must be a network, "
+            f"{name}: a {type(model).__name__} has no {', '.join(missing)}: must be a network, "
             f"as fpdm.Network says."
         )

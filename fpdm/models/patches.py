@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import asdict, fields_dict
-from torch import Tensor
 
 from fpdm.checks import check_choice, check_whole
-from fpdm.errors import InvalidValueError
-from fpdm.models.conditioning import Conditioning, Conditions, Embeddings
+from fpdm.models.conditioning import Embeddings
+from fpdm.models.embedded import EmbeddedNetwork
 from fpdm.models.presets import preset
-from fpdm.models.saved import SavedNetwork
-from fpdm.models.size import CLOCKS, Size
+from fpdm.models.size import CLOCKS, Size, condition_extents
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -22,8 +20,8 @@ LEAST = {"depth": 1, "pre_depth": 0, "post_depth": 0, "evals": 1}
 """Of options that are whole numbers and no sizes."""
 
 
-class PatchNetwork(SavedNetwork):
-    """A class-conditional transformer over the patches of a square image.
+class PatchNetwork(EmbeddedNetwork):
+    """A conditional transformer over the patches of an image.
 
     `enable_gradient_checkpointing`, of diffusers, keeps the inputs of each block pass for the
     backward pass and computes the rest again.
@@ -33,8 +31,6 @@ class PatchNetwork(SavedNetwork):
     _no_split_modules: ClassVar[list[str]] = ["Block", "FixedPointBlock"]
     _repeated_blocks: ClassVar[list[str]] = ["Block"]
     _derived = frozenset({"out_channels"})
-
-    embeddings: Embeddings
 
     @classmethod
     def check_option(cls, name: str, value: Any) -> None:
@@ -82,57 +78,19 @@ class PatchNetwork(SavedNetwork):
         sizes = {key: value for key, value in asdict(preset(name)).items() if key in allowed}
         return cls(**(sizes | options))
 
-    def prepare(self, timesteps: Tensor, class_labels: Tensor) -> Conditions | None:
-        """Embed the timesteps and the classes of a whole run.
 
-        Args:
-            timesteps: in sampling order, (T,); 0 to 1000.
-            class_labels: (B,), int64; `null_class` for none.
+def embeddings(size: Size, *, timestep_in_explicit: bool) -> Embeddings:
+    """The embeddings of a transformer.
 
-        Returns:
-            One `condition` for each timestep, by its index; None where the weights are elsewhere
-            between two calls.
-
-        Raises:
-            InvalidValueError: a label is out of range.
-        """
-        self.check_labels(class_labels)
-        weight = self.embeddings.label.weight
-        if weight.is_meta or hasattr(weight, "full_tensor"):  # offloaded, or sharded
-            return None
-        if any(hasattr(each, "_diffusers_hook") for each in (self, self.embeddings)):
-            return None  # which brings the weights where they are called, and this is no call
-        return self.embeddings.prepare(timesteps, class_labels, self.dtype)
-
-    def condition(
-        self,
-        x: Tensor,
-        timestep: Tensor | float | None,
-        class_labels: Tensor | None,
-        condition: Conditioning | None = None,
-    ) -> Conditioning:
-        """Check a call, and embed its timestep and classes.
-
-        Args:
-            x: noisy images, (B, C, H, W).
-            timestep: one for all or one each, () or (B,); 0 to 1000.
-            class_labels: (B,), int64; `null_class` for none.
-            condition: in their place, what `prepare` gave.
-
-        Returns:
-            The conditioning vectors, each (B, D).
-
-        Raises:
-            InvalidValueError: the input has a wrong shape, or a label is out of range.
-        """
-        if condition is not None:
-            self.check_images(x)
-            if len(condition.full) % len(x):
-                raise InvalidValueError(
-                    f"condition is for {len(condition.full)} images, and there are {len(x)}."
-                )
-            return condition
-        if timestep is None or class_labels is None:
-            raise InvalidValueError("timestep, class_labels: both must be given, or a condition.")
-        timestep = self.check_call(x, timestep, class_labels)
-        return cast("Conditioning", self.embeddings(timestep, class_labels, x.dtype))
+    Args:
+        size: of it.
+        timestep_in_explicit: whether its explicit layers see the timestep.
+    """
+    told = size.condition_size
+    return Embeddings(
+        size.hidden_size,
+        labels=size.labels,
+        condition_size=None if told is None else condition_extents(told),
+        clock=size.clock,
+        timestep_in_explicit=timestep_in_explicit,
+    )

@@ -14,11 +14,12 @@ from diffusers.models.model_loading_utils import load_state_dict
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
-from fpdm.checks import check_choice, check_labels
+from fpdm.checks import check_choice, check_condition, check_labels, sample_shape
 from fpdm.errors import InvalidValueError
 from fpdm.models.adapters import Adapted, check_bare
 from fpdm.models.hooked import hooked
 from fpdm.models.loading import check_whole_network, class_of
+from fpdm.models.size import condition_extents
 from fpdm.runtime.storage import written_parts
 from fpdm.solution import PREDICTIONS
 
@@ -29,8 +30,9 @@ class SavedNetwork(Adapted, ModelMixin, ConfigMixin):
     Saving and loading, `save_pretrained` and `from_pretrained`, are those of diffusers, and so are
     adapters (LoRA): `add_adapter`, `save_lora_adapter`, `load_lora_adapter` and the others. What
     `__init__` takes is kept in `config`, where it is marked by `register_to_config`; it takes
-    `sample_size`, `in_channels` and `num_classes`. A subclass says `pre_passes` and `post_passes`,
-    and has a `layer` if it is implicit.
+    `in_channels`, and `sample_size` unless it draws points, and `num_classes` or `condition_size`
+    if it is told what it draws. A subclass says `pre_passes` and `post_passes`, and has a `layer`
+    if it is implicit.
     """
 
     _derived: ClassVar[frozenset[str]] = frozenset()
@@ -183,7 +185,22 @@ class SavedNetwork(Adapted, ModelMixin, ConfigMixin):
     @property
     def null_class(self) -> int | None:
         """The label for no class, after all others; None where the network was told of none."""
-        return self.config["num_classes"] if self.config.get("has_null_class", True) else None
+        if self.condition_size is not None or not self.config.get("has_null_class", True):
+            return None
+        return self.config.get("num_classes")
+
+    @property
+    def condition_size(self) -> tuple[int, ...] | None:
+        """The shape of a condition that it takes in place of a class; None where it takes none."""
+        size = self.config.get("condition_size")
+        return None if size is None else condition_extents(size)
+
+    @property
+    def null_condition(self) -> Tensor | None:
+        """The condition that stands for none, (K,) or (T, K), all NaN; None where it knows none."""
+        if self.condition_size is None or not self.config.get("has_null_class", True):
+            return None
+        return torch.full(self.condition_size, torch.nan)
 
     @property
     def prediction_type(self) -> str | None:
@@ -219,22 +236,30 @@ class SavedNetwork(Adapted, ModelMixin, ConfigMixin):
         arguments, unused, rest = super().extract_init_dict(given, **kwargs)
         return arguments, unused, rest | {key: config_dict[key] for key in noted}
 
-    def check_call(self, x: Tensor, timestep: Tensor | float, class_labels: Tensor) -> Tensor:
+    def check_call(
+        self,
+        x: Tensor,
+        timestep: Tensor | float,
+        class_labels: Tensor | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
         """Check a call.
 
         Args:
-            x: noisy images, (B, C, H, W).
+            x: noisy samples, (B, C, …).
             timestep: one for all or one each, () or (B,); 0 to 1000.
             class_labels: (B,), int64; `null_class` for none.
+            condition: in their place, (B, *condition_size); `null_condition` for none.
 
         Returns:
             A timestep for each, (B,).
 
         Raises:
-            InvalidValueError: the input has a wrong shape, or a label is out of range.
+            InvalidValueError: the input has a wrong shape, a label is out of range, or what the
+                network takes is missing.
         """
         self.check_images(x)
-        self.check_labels(class_labels, like=x)
+        self.check_told(class_labels, condition, like=x)
         timestep = torch.as_tensor(timestep, device=x.device)
         if timestep.shape not in ((), (1,), x.shape[:1]):
             raise InvalidValueError(
@@ -243,29 +268,60 @@ class SavedNetwork(Adapted, ModelMixin, ConfigMixin):
         return timestep.expand(x.shape[0])
 
     def check_images(self, x: Tensor) -> None:
-        """Check the images of a call.
+        """Check the samples of a call.
 
         Args:
-            x: noisy images, (B, C, H, W).
+            x: noisy samples, (B, C, …).
 
         Raises:
             InvalidValueError: the input has a wrong shape.
         """
-        channels, size = self.config["in_channels"], self.config["sample_size"]
-        if x.dim() != 4 or x.shape[1:] != (channels, size, size):
-            raise InvalidValueError(
-                f"x has shape {tuple(x.shape)}: must be (batch, {channels}, {size}, {size})."
-            )
+        sample = sample_shape(self.config)
+        if x.shape[1:] != sample or not x.dim():
+            wanted = ", ".join(map(str, ("batch", *sample)))
+            raise InvalidValueError(f"x has shape {tuple(x.shape)}: must be ({wanted}).")
+
+    def check_told(
+        self,
+        class_labels: Tensor | None = None,
+        condition: Tensor | None = None,
+        *,
+        like: Tensor | None = None,
+    ) -> None:
+        """Check what the network is told beside the timestep, as far as that waits for no device.
+
+        Args:
+            class_labels: (B,), int64; `null_class` for none.
+            condition: (B, *condition_size); `null_condition` for none.
+            like: the samples that they are for, (B, C, …); None if these are not known.
+
+        Raises:
+            InvalidValueError: it is not what the network takes, not on the device of the samples,
+                or out of range.
+        """
+        name, size = type(self).__name__, self.condition_size
+        labelled = size is None and (self.config.get("num_classes") or self.null_class is not None)
+        if class_labels is not None and not labelled:
+            instead = "it is told nothing" if size is None else "it takes a condition"
+            raise InvalidValueError(f"class_labels: a {name} has no classes, {instead}.")
+        if condition is not None and size is None:
+            raise InvalidValueError(f"condition: a {name} takes none: it has no condition_size.")
+        if labelled:
+            if class_labels is None:
+                raise InvalidValueError(f"class_labels: must be given, a {name} has classes.")
+            self.check_labels(class_labels, like=like)
+        if size is not None:
+            check_condition(condition, size=size, like=like, null=self.null_condition is not None)
 
     def check_labels(self, labels: Tensor, *, like: Tensor | None = None) -> None:
         """Check labels, as far as a look at them does not wait for a device.
 
         Args:
             labels: (B,), int64; `null_class` for none.
-            like: the images that they are for, (B, C, H, W); None if these are not known.
+            like: the samples that they are for, (B, C, …); None if these are not known.
 
         Raises:
-            InvalidValueError: they are no such tensor, not on the device of the images, or one is
+            InvalidValueError: they are no such tensor, not on the device of the samples, or one is
                 out of range.
         """
         last = self.config["num_classes"] - 1 if self.null_class is None else self.null_class

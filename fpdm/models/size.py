@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, fields, frozen
 
-from fpdm.checks import check_choice, flag, real, whole
+from fpdm.checks import check_choice, check_extents, check_whole, flag, real, whole
 from fpdm.errors import InvalidValueError
 
 CLOCKS = ("thousand", "sit", "unit")
@@ -19,13 +19,49 @@ def _clock(_: Any, __: Any, value: object) -> None:
         check_choice("clock", value, choices=CLOCKS)
 
 
+def _sample_size(_: Any, __: Any, value: Any) -> None:
+    if len(extents := check_extents("sample_size", value)) != 2:
+        raise InvalidValueError(
+            f"sample_size={value!r}: a sample of {len(extents)} dimensions; this network draws "
+            f"images, of a height and a width."
+        )
+
+
+def _condition_size(_: Any, __: Any, value: object) -> None:
+    if value is not None:
+        condition_extents(value)
+
+
+def condition_extents(value: object) -> tuple[int, ...]:
+    """The shape of one condition.
+
+    Args:
+        value: K of a vector, or `(T, K)` of a sequence of tokens.
+
+    Returns:
+        `(K,)` or `(T, K)`.
+
+    Raises:
+        InvalidValueError: it is neither.
+    """
+    if isinstance(value, int):
+        return (check_whole("condition_size", value, minimum=1),)
+    if len(extents := check_extents("condition_size", value)) not in (1, 2):
+        raise InvalidValueError(f"condition_size={value!r}: must be K, or (T, K) of tokens.")
+    return extents
+
+
+def _row(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 @frozen
 class Size:
-    """The sizes of a transformer over the patches of a square image.
+    """The sizes of a transformer over the patches of an image.
 
     Attributes:
-        sample_size: height and width of the image.
-        patch_size: P; divides `sample_size`.
+        sample_size: height and width of the image: a number of a square one, or both.
+        patch_size: P; divides them.
         in_channels: channels of the image.
         hidden_size: D; a multiple of 4, for the positions, and of `num_heads`.
         num_heads: attention heads.
@@ -36,12 +72,14 @@ class Size:
         stored_positions: whether positions are saved with the weights, or are the sines and
             cosines that can be computed.
         clock: of what a network is told: `thousand`, `sit`, `unit`, or None where it is not known.
+        condition_size: K, or `(T, K)`, of what it is told in place of a class; None if it is told
+            classes.
 
     Raises:
         InvalidValueError: a size is not allowed, or two do not fit together.
     """
 
-    sample_size: int = field(validator=whole(minimum=1))
+    sample_size: int | tuple[int, ...] = field(converter=_row, validator=_sample_size)
     patch_size: int = field(validator=whole(minimum=1))
     in_channels: int = field(validator=whole(minimum=1))
     hidden_size: int = field(validator=whole(minimum=4))
@@ -52,6 +90,9 @@ class Size:
     has_null_class: bool = field(validator=flag)
     stored_positions: bool = field(validator=flag)
     clock: str | None = field(default="thousand", validator=_clock)
+    condition_size: int | tuple[int, ...] | None = field(
+        default=None, converter=_row, validator=_condition_size
+    )
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Size:
@@ -66,17 +107,41 @@ class Size:
         return cls(**{size.name: config[size.name] for size in fields(cls)})
 
     def __attrs_post_init__(self) -> None:
-        for part, total in (("patch_size", "sample_size"), ("num_heads", "hidden_size")):
-            if getattr(self, total) % getattr(self, part):
-                raise InvalidValueError(
-                    f"{part}={getattr(self, part)} must divide {total}={getattr(self, total)}."
-                )
+        if any(extent % self.patch_size for extent in self.extents):
+            raise InvalidValueError(
+                f"patch_size={self.patch_size} must divide sample_size={self.sample_size}."
+            )
+        if self.hidden_size % self.num_heads:
+            raise InvalidValueError(
+                f"num_heads={self.num_heads} must divide hidden_size={self.hidden_size}."
+            )
         if self.hidden_size % 4:
             raise InvalidValueError(f"hidden_size={self.hidden_size}: must be a multiple of 4.")
-        if not self.num_classes + self.has_null_class:
+        if self.condition_size is not None and self.num_classes:
             raise InvalidValueError(
-                "num_classes=0 and has_null_class=false: there would be no label at all."
+                f"num_classes={self.num_classes}, condition_size={self.condition_size}: a network "
+                f"is told one of them; give num_classes=0."
             )
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """Height and width of the image.
+
+        Raises:
+            InvalidValueError: the size is none.
+        """
+        return check_extents("sample_size", self.sample_size)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        height, width = self.extents
+        return height // self.patch_size, width // self.patch_size
+
+    @property
+    def labels(self) -> int:
+        """How many labels there are; none of a network that is told none."""
+        return 0 if self.condition_size is not None else self.num_classes + self.has_null_class
 
     @property
     def out_channels(self) -> int:

@@ -6,7 +6,6 @@ models with transformers, ICCV 2023.
 
 from __future__ import annotations
 
-import math
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -31,10 +30,10 @@ class Encoder(nn.Module):
         dim, patch = size.hidden_size, size.patch_size
         self.patches = nn.Conv2d(size.in_channels, dim, patch, stride=patch)
         self.blocks = nn.ModuleList(Block(size) for _ in range(blocks))
-        self.grid, self.stored_positions = size.sample_size // patch, size.stored_positions
+        self.grid, self.stored_positions = size.grid, size.stored_positions
         self.positions: Tensor
         self.register_buffer(
-            "positions", sincos_positions(dim, self.grid), persistent=size.stored_positions
+            "positions", sincos_positions(dim, *self.grid), persistent=size.stored_positions
         )
 
     def forward(self, x: Tensor, cond: Conditioning) -> Tensor:
@@ -42,9 +41,9 @@ class Encoder(nn.Module):
 
         Args:
             x: images, (B, C, H, W).
-            cond: of this timestep, for B images, or for S B.
+            cond: of this timestep, for B images, for S B, or one for all.
         """
-        sides = len(cond.explicit) // len(x)
+        sides = max(1, len(cond.explicit) // len(x))
         x = self.patches(x).flatten(2).transpose(1, 2)  # (B, N, D)
         # the sum lies in memory as its first part does, one token after the other
         x = self.positions.to(x.dtype) + x.expand(sides, *x.shape)  # (S, B, N, D)
@@ -56,7 +55,7 @@ class Encoder(nn.Module):
         if not self.stored_positions:
             lost = self.positions
             near = state_dict.get(f"{prefix}patches.weight", lost) if lost.is_meta else lost
-            fresh = sincos_positions(lost.shape[2], self.grid)
+            fresh = sincos_positions(lost.shape[2], *self.grid)
             self.positions = fresh.to(near.device, lost.dtype)
 
 
@@ -70,7 +69,7 @@ class Decoder(nn.Module):
 
     def __init__(self, size: Size, *, blocks: int) -> None:
         super().__init__()
-        self.patch_size = size.patch_size
+        self.patch_size, self.grid = size.patch_size, size.grid
         self.blocks = nn.ModuleList(Block(size) for _ in range(blocks))
         self.final = FinalLayer(size.hidden_size, size.patch_size, size.out_channels)
 
@@ -82,9 +81,8 @@ class Decoder(nn.Module):
             cond: of this timestep.
         """
         patches = self.final(run_blocks(self.blocks, z, cond.explicit), cond.explicit)
-        grid = math.isqrt(patches.shape[1])
         size = self.patch_size
-        image = patches.unflatten(1, (grid, grid)).unflatten(3, (size, size, -1))
+        image = patches.unflatten(1, self.grid).unflatten(3, (size, size, -1))
         # (B, row, column, P, P, C) → (B, C, row, P, column, P)
         return image.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
 

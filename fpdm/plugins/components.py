@@ -59,7 +59,7 @@ KINDS = {
             "fpdm_register_networks",
             base=nn.Module,
             late=True,
-            given=("sample_size", "in_channels", "num_classes"),
+            given=("sample_size", "in_channels", "num_classes", "condition_size"),
             table="model",
             key="network",
         ),

@@ -12,17 +12,30 @@ import attrs
 
 from fpdm.errors import PluginError
 
+FREE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+"""Of parameters that have no name of their own."""
+
 
 @lru_cache(maxsize=256)  # by name one is made for each run
 def parameters(cls: type) -> Mapping[str, inspect.Parameter]:
-    """The options that a class takes by name, in their order.
+    """The options that a class takes by name, in their order; also those that it hands on.
 
     Args:
-        cls: of a component.
+        cls: of a component; where its `__init__` takes `**options`, those that a base takes by
+            keyword, with a default, are among them.
     """
-    free = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    found = inspect.signature(cls).parameters
-    return MappingProxyType({name: p for name, p in found.items() if p.kind not in free})
+    taken = inspect.signature(cls).parameters
+    found = {name: each for name, each in taken.items() if each.kind not in FREE}
+    if any(each.kind is each.VAR_KEYWORD for each in taken.values()):
+        for base in cls.__mro__[1:-1]:
+            handed = inspect.signature(base).parameters if "__init__" in vars(base) else {}
+            found |= {
+                name: each
+                for name, each in handed.items()
+                if each.kind is each.KEYWORD_ONLY and each.default is not each.empty
+                if name not in found
+            }
+    return MappingProxyType(found)
 
 
 def chosen(cls: type, given: Collection[str] = ()) -> list[inspect.Parameter]:

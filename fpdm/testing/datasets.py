@@ -37,46 +37,65 @@ def says_its_shape(data: Dataset) -> None:
     assert len(data) >= 1, "There is no sample."
     shape = data.shape
     assert isinstance(shape, Shape), f"{type(shape).__name__} is no Shape."
-    for name, least in (("channels", 1), ("size", 1), ("num_classes", 0)):
+    for name, least in (("channels", 1), ("num_classes", 0)):
         size = getattr(shape, name)
         assert type(size) is int, f"{name}={size!r} is no int."
         assert size >= least, f"{name}={size}"
+    for name in ("size", "condition_size"):
+        sizes = getattr(shape, name)
+        whole = [sizes] if isinstance(sizes, int) else (sizes or ())
+        assert all(type(size) is int and size >= 1 for size in whole), f"{name}={sizes!r}"
     wrong = [number for number in shape.class_names if not 0 <= number < shape.num_classes]
     assert not wrong, f"Names of the classes {wrong}, of {shape.num_classes}."
 
 
 def reads_a_batch(data: Dataset) -> None:
-    """Images are finite, float32 and of the shape stated, in [-1, 1]; labels are whole numbers."""
+    """Samples are finite, float32 and of the shape stated, images in [-1, 1]."""
     shape, (indices, seeds) = data.shape, _asked(data)
     batch = data.batch(indices, seeds)
     assert isinstance(batch, Batch), f"{type(batch).__name__} is no Batch."
-    expected = (len(indices), shape.channels, shape.size, shape.size)
-    found = tuple(batch.images.shape)
+    expected, found = (len(indices), *shape.sample), tuple(batch.images.shape)
     assert found == expected, f"Images of {found}, not {expected}."
     assert batch.images.dtype == torch.float32, f"Images are {batch.images.dtype}."
     assert batch.images.isfinite().all(), "Images hold inf or NaN."
-    if shape.latent_space is None:
+    if shape.is_picture:
         far = float(batch.images.abs().max())
         assert far <= 1, f"Images reach ±{far:g}: must be in [-1, 1]."
-    assert batch.labels.shape == indices.shape, f"Labels of {tuple(batch.labels.shape)}."
-    assert batch.labels.dtype == torch.int64, f"Labels are {batch.labels.dtype}."
-    last = max(0, shape.num_classes - 1)
-    wrong = batch.labels[(batch.labels < 0) | (batch.labels > last)].tolist()
-    assert not wrong, f"The labels {wrong} are not from 0 to {last}."
+
+
+def says_what_they_are(data: Dataset) -> None:
+    """Labels are whole numbers, one for each sample; conditions are finite, of the size stated."""
+    shape, (indices, seeds) = data.shape, _asked(data)
+    batch = data.batch(indices, seeds)
+    assert batch.labels is not None or not shape.num_classes, "There are classes, and no labels."
+    if batch.labels is not None:
+        assert batch.labels.shape == indices.shape, f"Labels of {tuple(batch.labels.shape)}."
+        assert batch.labels.dtype == torch.int64, f"Labels are {batch.labels.dtype}."
+        last = max(0, shape.num_classes - 1)
+        wrong = batch.labels[(batch.labels < 0) | (batch.labels > last)].tolist()
+        assert not wrong, f"The labels {wrong} are not from 0 to {last}."
+    size, said = shape.condition_size, batch.condition
+    assert (said is None) == (size is None), f"condition_size={size}, and the condition is {said}."
+    if said is not None and size is not None:
+        expected = (len(indices), *([size] if isinstance(size, int) else size))
+        assert tuple(said.shape) == expected, f"Conditions of {tuple(said.shape)}, not {expected}."
+        assert said.dtype == torch.float32, f"Conditions are {said.dtype}."
+        assert said.isfinite().all(), "Conditions hold inf or NaN."
 
 
 def is_a_function_of_indices_and_seeds(data: Dataset) -> None:
     """A batch is the same again, and however it is split, in the order that is asked for."""
     indices, seeds = _asked(data)
-    whole = data.batch(indices, seeds)
+    whole = _tensors(data.batch(indices, seeds))
     for first in (0, 1, len(indices) - 1):
-        parts = [data.batch(indices[part], seeds[part]) for part in _cut(first)]
-        images = torch.cat([part.images for part in parts])
-        labels = torch.cat([part.labels for part in parts])
-        assert torch.equal(images, whole.images), "The same samples differ in another batch."
-        assert torch.equal(labels, whole.labels), "The same labels differ in another batch."
+        parts = [_tensors(data.batch(indices[part], seeds[part])) for part in _cut(first)]
+        for name, every in whole.items():
+            joined = torch.cat([part[name] for part in parts])
+            assert torch.equal(joined, every), f"The same {name} differ in another batch."
     back = data.batch(indices.flip(0), seeds.flip(0))
-    assert torch.equal(back.images, whole.images.flip(0)), "The order of a batch changes samples."
+    assert torch.equal(back.images, whole["images"].flip(0)), (
+        "The order of a batch changes samples."
+    )
 
 
 def draws_from_its_seeds_alone(data: Dataset) -> None:
@@ -92,9 +111,9 @@ def goes_to_other_processes(data: Dataset) -> None:
         sent = pickle.loads(pickle.dumps(data))
     except Exception as error:
         raise AssertionError(f"It cannot be sent to a worker: {error}") from error
-    here, there = data.batch(indices, seeds), sent.batch(indices, seeds)
-    assert torch.equal(here.images, there.images), "A worker reads other images."
-    assert torch.equal(here.labels, there.labels), "A worker reads other labels."
+    here, there = _tensors(data.batch(indices, seeds)), _tensors(sent.batch(indices, seeds))
+    for name, every in here.items():
+        assert torch.equal(every, there[name]), f"A worker reads other {name}."
 
 
 def refuses_what_there_is_not(data: Dataset) -> None:
@@ -110,11 +129,18 @@ def refuses_what_there_is_not(data: Dataset) -> None:
 LAWS: tuple[Law, ...] = (
     says_its_shape,
     reads_a_batch,
+    says_what_they_are,
     is_a_function_of_indices_and_seeds,
     draws_from_its_seeds_alone,
     goes_to_other_processes,
     refuses_what_there_is_not,
 )
+
+
+def _tensors(batch: Batch) -> dict[str, Tensor]:
+    """What a batch holds of its samples, by name."""
+    found = {"images": batch.images, "labels": batch.labels, "conditions": batch.condition}
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def _asked(data: Dataset) -> tuple[Tensor, Tensor]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import inspect
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from fpdm.checks import sample_shape
 from fpdm.diffusion import Diffusion
+from fpdm.diffusion.conditions import CONDITION, LABELS, keyword_of, null_of
 from fpdm.sampling import sample
 from fpdm.solution import Denoised
 from fpdm.testing.laws import Law, check, undisturbed
@@ -54,6 +55,10 @@ def says_what_it_costs(model: Any) -> None:
     assert hasattr(model, "null_class"), "There is no null_class."
     null = model.null_class
     assert null is None or null == _classes(model), f"null_class={null}, of {_classes(model)}."
+    size, none = getattr(model, "condition_size", None), getattr(model, "null_condition", None)
+    assert none is None or tuple(none.shape) == size, (
+        f"null_condition of {tuple(none.shape)}, not {size}."
+    )
     explicit = model.pre_passes + model.post_passes
     assert hasattr(model, "layer") or explicit, "It has no layer, and no passes of its own."
 
@@ -113,12 +118,14 @@ def treats_samples_apart(model: Any) -> None:
 
 
 def hears_the_timestep_and_the_class(model: Any) -> None:
-    """Another timestep, or another class, gives another prediction."""
+    """Another timestep, another class or another condition gives another prediction."""
     x, call = _call(model)
     call["timestep"] = torch.full((SAMPLES,), 500.0)
     others = {"timestep": torch.full((SAMPLES,), 100.0)}
-    if _labels(model) > 1:
-        others["class_labels"] = (call["class_labels"] + 1) % _labels(model)
+    if LABELS in call and _labels(model) > 1:
+        others[LABELS] = (call[LABELS] + 1) % _labels(model)
+    if CONDITION in call:
+        others[CONDITION] = call[CONDITION] + 1
     with torch.no_grad():
         before = model(x, **call, **_granted(model, 3)).sample
         for name, other in others.items():
@@ -173,11 +180,10 @@ def is_drawn_from_within_its_budget(model: Any) -> None:
     explicit = model.pre_passes + model.post_passes
     budget = 4 * explicit + (9 if hasattr(model, "layer") else 0)
     x, call = _call(model)
-    for scale in (1.0, 2.0) if model.null_class is not None else (1.0,):
+    del call["timestep"]
+    for scale in (1.0, 2.0) if null_of(model) is not None else (1.0,):
         with torch.no_grad():
-            labels = call["class_labels"]
-            run = sample(model, scheduler, x, labels, budget=budget, guidance_scale=scale)
-            steps = list(run)
+            steps = list(sample(model, scheduler, x, **call, budget=budget, guidance_scale=scale))
         spent = sum(step.passes for step in steps)
         assert spent == budget, f"{spent} of {budget} block passes were spent."
         assert steps[-1].sample.isfinite().all(), "What was drawn is not finite."
@@ -233,18 +239,17 @@ def _build(network: Any) -> Any:
     return built
 
 
-def _call(model: Any, count: int = SAMPLES) -> tuple[Tensor, dict[str, Tensor]]:
-    """Noisy images, and the timestep and the class of each."""
-    rng, size = torch.Generator().manual_seed(1), _size(model)
-    x = torch.randn(count, size("in_channels"), *[size("sample_size")] * 2, generator=rng)
-    return x, {
-        "timestep": torch.linspace(900, 10, count),
-        "class_labels": torch.arange(count) % _labels(model),
-    }
-
-
-def _size(model: Any) -> Callable[[str], int]:
-    return lambda name: int(_option(model, name) or SIZES[name])
+def _call(model: Any, count: int = SAMPLES) -> tuple[Tensor, dict[str, Any]]:
+    """Noisy samples, and the timestep of each, and what else it takes."""
+    rng, config = torch.Generator().manual_seed(1), dict(getattr(model, "config", {}))
+    shape = sample_shape(config if "in_channels" in config else SIZES | config)
+    x = torch.randn(count, *shape, generator=rng)
+    call: dict[str, Any] = {"timestep": torch.linspace(900, 10, count)}
+    if keyword_of(model) == LABELS:
+        call[LABELS] = torch.arange(count) % _labels(model)
+    if keyword_of(model) == CONDITION:
+        call[CONDITION] = torch.randn(count, *model.condition_size, generator=rng)
+    return x, call
 
 
 def _option(model: Any, name: str) -> Any:

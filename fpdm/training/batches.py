@@ -19,24 +19,26 @@ from torch.utils.data import Dataset as TorchDataset
 from fpdm.data import Dataset
 from fpdm.training.config import TrainConfig
 from fpdm.training.draws import chances, noise
-from fpdm.training.seeding import drop_labels, shuffled
+from fpdm.training.seeding import drop, shuffled
 
 
 class Share(NamedTuple):
     """What one process works on in a step; B samples.
 
     Attributes:
-        clean: images or latents, (B, C, H, W).
-        noise: standard normal, (B, C, H, W).
+        clean: images, latents, or samples of another shape, (B, C, …).
+        noise: standard normal, (B, C, …).
         timestep: (B,).
-        labels: some of them dropped, (B,).
+        labels: some of them dropped, (B,); None where there are no classes.
+        condition: some of them dropped, (B, K) or (B, T, K); None where there is none.
         unreadable: files that could not be read, in whose place others were taken.
     """
 
     clean: Tensor
     noise: Tensor
     timestep: Tensor
-    labels: Tensor
+    labels: Tensor | None
+    condition: Tensor | None = None
     unreadable: tuple[str, ...] = ()
 
     def split(self, parts: int) -> Iterator[Share]:
@@ -48,10 +50,11 @@ class Share(NamedTuple):
         Yields:
             A share of B / `parts` samples.
         """
-        tensors = (self.clean, self.noise, self.timestep, self.labels)
-        for parted in zip(*(value.chunk(parts) for value in tensors), strict=True):
-            clean, noise, timestep, labels = parted
-            yield Share(clean, noise, timestep, labels)
+        cut = [
+            (None,) * parts if value is None else value.chunk(parts) for value in self._tensors()
+        ]
+        for row in zip(*cut, strict=True):
+            yield Share(*row)
 
     def to(self, device: torch.device) -> Share:
         """Move the tensors to a device.
@@ -62,13 +65,14 @@ class Share(NamedTuple):
         Returns:
             The share, its tensors there.
         """
-        return Share(
-            self.clean.to(device, non_blocking=True),
-            self.noise.to(device, non_blocking=True),
-            self.timestep.to(device, non_blocking=True),
-            self.labels.to(device, non_blocking=True),
-            self.unreadable,
-        )
+        moved: list[Any] = [
+            None if value is None else value.to(device, non_blocking=True)
+            for value in self._tensors()
+        ]
+        return Share(*moved, unreadable=self.unreadable)  # type: ignore[misc]
+
+    def _tensors(self) -> tuple[Any, ...]:
+        return self[:5]
 
 
 @frozen(eq=False)
@@ -92,11 +96,17 @@ class Shares(TorchDataset[Share]):
         places = self._places(step)
         chance = chances(config.diffusion, config.seed, places)
         batch = self.data.batch(shuffled(config.seed, places, size=len(self.data)), chance.seed)
+        dropped, labels, condition = chance.label < config.class_dropout, None, None
+        if shape.num_classes and batch.labels is not None:
+            labels = drop(batch.labels, dropped, shape.num_classes)
+        if batch.condition is not None:
+            condition = drop(batch.condition, dropped, torch.nan)
         return Share(
             clean=batch.images,
-            noise=noise(config.seed, places, (shape.channels, shape.size, shape.size)),
+            noise=noise(config.seed, places, shape.sample),
             timestep=chance.timestep,
-            labels=drop_labels(batch.labels, chance.label, config.class_dropout, shape.num_classes),
+            labels=labels,
+            condition=condition,
             unreadable=batch.unreadable,
         )
 

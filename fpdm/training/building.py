@@ -7,9 +7,12 @@ from typing import Any, cast
 
 from diffusers.models.modeling_utils import ModelMixin
 
+from fpdm.checks import sample_shape
 from fpdm.data import Dataset, Shape
+from fpdm.diffusion.conditions import CONDITION, LABELS, keyword_of
 from fpdm.errors import FPDMError, InvalidValueError
 from fpdm.models import SavedNetwork
+from fpdm.models.offered import check_offered
 from fpdm.plugins import host
 from fpdm.plugins.options import parameters
 from fpdm.training.config import NAMED
@@ -44,18 +47,62 @@ def build_network(table: Mapping[str, Any], shape: Shape) -> SavedNetwork:
     Raises:
         InvalidValueError: sizes do not fit together, or the network cannot be saved.
     """
+    told = shape.condition_size is not None
     sizes = {
         "sample_size": shape.size,
         "in_channels": shape.channels,
-        "num_classes": shape.num_classes,
+        "num_classes": 0 if told else shape.num_classes,
+        **({"condition_size": shape.condition_size} if told else {}),
     }
+    name = table["network"]
+    name = table["network"]
     network = _create("model", table, **sizes)
+    check_network(network, shape, name=f"model.network={name!r}")
+    return cast("SavedNetwork", network)
+
+
+def check_network(network: object, shape: Shape, *, name: str) -> None:
+    """Check that a network can be trained on data of a shape, and saved.
+
+    Args:
+        network: in the place of one.
+        shape: of the data.
+        name: what the message calls it.
+
+    Raises:
+        InvalidValueError: it is no network, cannot be saved, or draws something else.
+    """
     if not isinstance(network, ModelMixin):
         raise InvalidValueError(
-            f"model.network={table['network']!r}: a {type(network).__name__} cannot be saved: "
-            f"derive it from fpdm.models.SavedNetwork."
+            f"{name}: a {type(network).__name__} cannot be saved: derive it from "
+            f"fpdm.models.FixedPointNetwork, or from fpdm.models.SavedNetwork."
         )
-    return cast("SavedNetwork", network)
+    check_offered(network, name=name)
+    if (drawn := sample_shape(network.config)) != shape.sample:
+        raise InvalidValueError(
+            f"{name}: it draws samples of {drawn}, and those of the data are {shape.sample}: "
+            f"build it for them."
+        )
+    keyword = keyword_of(cast("SavedNetwork", network))
+    if shape.condition_size is not None and keyword != CONDITION:
+        raise InvalidValueError(
+            f"{name}: the data have a condition of size {shape.condition_size}, and the network "
+            f"takes none: it needs a condition_size."
+        )
+    if keyword == CONDITION and network.condition_size != _row(shape.condition_size):
+        raise InvalidValueError(
+            f"{name}: it takes a condition of size {network.condition_size}, and that of the data "
+            f"is {shape.condition_size}."
+        )
+    classes = network.config.get("num_classes")
+    if keyword == LABELS and classes is not None and classes < shape.num_classes:
+        raise InvalidValueError(
+            f"{name}: it has {classes} classes, and the data {shape.num_classes}."
+        )
+
+
+def _row(size: int | tuple[int, ...] | None) -> tuple[int, ...] | None:
+    return (size,) if isinstance(size, int) else size
 
 
 def _create(table: str, fields: Mapping[str, Any], **given: Any) -> Any:

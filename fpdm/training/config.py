@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 from attrs.validators import optional
 
 from fpdm.checks import choice, flag, real, whole
@@ -186,9 +187,42 @@ def _named(table: str, given: Any) -> dict[str, Any]:
     return {named.key: name, **plain_options(named.name, name, options, where=table)}
 
 
-@frozen
+def _table(cls: type, given: Any) -> Any:
+    """A table that is given as a mapping; an object comes back as it is."""
+    if not isinstance(given, Mapping):
+        return given
+    names = [each.alias for each in fields(cls)]
+    for name in given:
+        if name not in names:
+            raise InvalidValueError(
+                f"{cls.__name__}: there is no {name!r}. {suggest(str(name), names)}"
+            )
+    return cls(**given)
+
+
+TABLES = {
+    cls.__name__: cls
+    for cls in (
+        *(Diffusion, OptimizerConfig, EngineConfig),
+        *(CheckpointsConfig, GuardsConfig, TrackingConfig),
+    )
+}
+"""The tables of a configuration that are values of ours, by the names of their classes."""
+
+
+def _tables_as_mappings(_: type, attributes: list[Any]) -> list[Any]:
+    """Let a table be given as a mapping too."""
+    return [
+        each.evolve(converter=partial(_table, TABLES[each.type])) if each.type in TABLES else each
+        for each in attributes
+    ]
+
+
+@frozen(field_transformer=_tables_as_mappings)
 class TrainConfig:
     """All of a training: the same configuration on the same machine gives the same weights.
+
+    Each table may also be given as a mapping: `optimizer={"learning_rate": 1e-3}`.
 
     Args:
         steps: optimizer steps, from the first to the last.

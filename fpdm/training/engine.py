@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
+from attrs import evolve
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
@@ -118,7 +119,11 @@ def spread(network: SavedNetwork) -> nn.Module:
         if isinstance(modulation := getattr(block, "modulation", None), nn.Module):
             fully_shard(modulation, reshard_after_forward=released)
         fully_shard(block, reshard_after_forward=released)
-    return cast("nn.Module", fully_shard(network))
+    # FSDP looks for what the backward pass comes through in tuples, and not in values of ours
+    network.register_forward_hook(lambda _, __, out: (out.sample, out))
+    spread_out = cast("nn.Module", fully_shard(network))
+    network.register_forward_hook(lambda _, __, out: evolve(out[1], sample=out[0]))
+    return spread_out
 
 
 def _named(network: SavedNetwork, attribute: str) -> list[nn.Module]:

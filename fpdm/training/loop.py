@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 import warnings
@@ -19,12 +20,13 @@ from fpdm.models import SavedNetwork
 from fpdm.pipeline import FPDMPipeline
 from fpdm.solution import Denoised
 from fpdm.training.batches import Share, Shares
-from fpdm.training.building import build_network, open_data
+from fpdm.training.building import build_network, check_network, open_data
 from fpdm.training.config import OptimizerConfig, TrainConfig
 from fpdm.training.engine import prepare, start_engine, synchronised, whole
 from fpdm.training.guards import Guards
 from fpdm.training.progress import Progress
 from fpdm.training.seeding import generator
+from fpdm.training.telling import check_dropout, said_of
 from fpdm.training.unreadable import Notice
 from fpdm.training.vae import find_vae
 
@@ -35,13 +37,16 @@ class Training:
     Args:
         config: all there is to say about it.
         data: in place of the data set that the configuration names.
+        network: in place of the network that it names: a [`Network`][fpdm.Network] that is saved,
+            as those that derive from [`FixedPointNetwork`][fpdm.models.FixedPointNetwork] are, with
+            the weights to begin with. It is left as it is: what is trained is a copy.
 
     Attributes:
         step: steps done; iteration goes on from here.
 
     Raises:
         InvalidValueError: the data cannot be read, or sizes, processes and configuration do not fit
-            together.
+            together, or the network lacks something; the message says what.
 
     Examples:
         >>> from fpdm.training import TrainConfig, Training
@@ -51,14 +56,22 @@ class Training:
         >>> pipe = training.pipeline()
     """
 
-    def __init__(self, config: TrainConfig, *, data: Dataset | None = None) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        data: Dataset | None = None,
+        network: SavedNetwork | None = None,
+    ) -> None:
         self.given = data
         """The data set that was given in place of that of the configuration; None if none was."""
+        self.given_network = network
+        """The network that was given in place of that of the configuration; None if none was."""
         self.step = 0
         self.begin(config)
 
     def begin(self, config: TrainConfig) -> None:
-        """Put the training at its beginning, with the data that it was given, if it was.
+        """Put the training at its beginning, with the data and the network that it was given.
 
         Args:
             config: all there is to say about it.
@@ -73,11 +86,7 @@ class Training:
         self.accelerator = start_engine(config)
         _warn_of_names(self.data.shape.class_names)
         network = self._untrained()
-        if network.null_class is None and config.class_dropout:
-            raise InvalidValueError(
-                f"class_dropout={config.class_dropout:g}: the network has no class that stands "
-                f"for none; use 0."
-            )
+        check_dropout(network, self.data.shape, config.class_dropout)
         self.network = prepare(self.accelerator, network, config.engine)
         self.optimizer = self.accelerator.prepare_optimizer(
             torch.optim.AdamW(
@@ -175,8 +184,9 @@ class Training:
         call: dict[str, Any] = {}
         if hasattr(self.bare, "layer"):  # the counts are the same in all processes
             call["generator"] = generator(self.config.seed, self.step, "counts")
+        call |= said_of(self.bare, part)
         with self.accelerator.autocast():
-            out = self.network(noised.x, timestep=part.timestep, class_labels=part.labels, **call)
+            out = self.network(noised.x, timestep=part.timestep, **call)
         loss = diffusion.loss(out.sample.float(), noised, clean=part.clean, timestep=part.timestep)
         return loss, out
 
@@ -211,15 +221,21 @@ class Training:
         network.load_state_dict(weights)
         learned = bool(network.config.get("learn_sigma"))
         scheduler = self.config.diffusion.scheduler(
-            "ddpm" if learned else None, learned_variance=learned
+            "ddpm" if learned else None,
+            learned_variance=learned,
+            clip=self.data.shape.is_picture,
         )
         names = {str(number): name for number, name in self.data.shape.class_names.items()}
         return FPDMPipeline(network.eval(), scheduler, vae=self.vae, id2label=names or None)
 
     def _untrained(self) -> SavedNetwork:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            network = build_network(self.config.model, self.data.shape)
+        if self.given_network is not None:
+            check_network(self.given_network, self.data.shape, name="network")
+            network = copy.deepcopy(self.given_network).requires_grad_()
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.config.seed)
+                network = build_network(self.config.model, self.data.shape)
         _agree(network, self.config.diffusion.prediction)
         return network
 

@@ -69,8 +69,8 @@ class Run:
         2
     """
 
-    def __init__(self, training: Training, folder: Path, *, overwrite: bool = False) -> None:
-        self.training, self.folder = training, folder
+    def __init__(self, training: Training, folder: Path | str, *, overwrite: bool = False) -> None:
+        self.training, self.folder = training, (folder := Path(folder))
         self.main = training.accelerator.is_main_process
         self.checkpoints = Checkpoints(folder / CHECKPOINTS, keep=training.config.checkpoints.keep)
         self.notes: tuple[str, ...] = ()
@@ -200,7 +200,7 @@ class Run:
         if not self.main:
             return
         pipe.to(self.training.accelerator.device)
-        picture = draw_samples(pipe, self.config, title=f"step {step}")
+        picture = draw_samples(pipe, self.config, self.training.data, title=f"step {step}")
         if picture is None:
             return
         folder = self.folder / SAMPLES

@@ -46,18 +46,17 @@ def _epoch(seed: int, epoch: int, size: int) -> Tensor:
     return torch.randperm(size, generator=generator(seed, epoch, "order"))
 
 
-def drop_labels(labels: Tensor, chance: Tensor, share: float, null: int) -> Tensor:
-    """Replace a `share` of labels by the null class: those whose `chance` in [0, 1) is below it.
+def drop(said: Tensor, dropped: Tensor, null: float) -> Tensor:
+    """Put what stands for none in the place of some labels, or of some conditions.
 
     Source: Ho and Salimans, Classifier-free diffusion guidance, 2022.
 
     Args:
-        labels: (B,), int64.
-        chance: drawn uniformly, (B,).
-        share: of labels to drop.
-        null: the label for no class.
+        said: of B samples, (B, …).
+        dropped: of which it is dropped, (B,), bool.
+        null: what stands for none.
 
     Returns:
-        (B,), int64.
+        Shaped like `said`.
     """
-    return torch.where(chance < share, null, labels)
+    return said.masked_fill(dropped.view(-1, *[1] * (said.dim() - 1)), null)

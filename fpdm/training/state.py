@@ -68,6 +68,7 @@ class Captured:
             "step": training.step,
             "config": unstructure_config(training.config),
             "data": _describe_data(training),
+            "network": _describe_network(training),
             "schedule": training.schedule.state_dict(),
             "ema_step": training.ema.optimization_step,
             "scaler": None if scaler is None else scaler.state_dict(),
@@ -215,10 +216,16 @@ def refuse_another(
             f"{folder}: {done} steps are done, and steps={training.config.steps}: must be at least "
             f"as many."
         )
-    if data and state.get("data") != (found := _describe_data(training)):
-        raise InvalidValueError(
-            f"{folder} is of other data: {state.get('data')} there, {found} here."
-        )
+    if not data:
+        return
+    for name, what, found in (
+        ("data", "other data", _describe_data(training)),
+        ("network", "another network", _describe_network(training)),
+    ):
+        if state.get(name) != found:
+            raise InvalidValueError(
+                f"{folder} is of {what}: {state.get(name)} there, {found} here."
+            )
 
 
 def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,13 +250,26 @@ def _said(flat: Mapping[str, Any], key: str) -> str:
 
 def _describe_data(training: Training) -> dict[str, Any]:
     shape = training.data.shape
-    return {
+    told = {} if shape.condition_size is None else {"condition_size": shape.condition_size}
+    described = {
         "samples": len(training.data),
         "channels": shape.channels,
         "size": shape.size,
         "num_classes": shape.num_classes,
         "class_names": {str(number): name for number, name in shape.class_names.items()},
+        **told,
     }
+    return cast("dict[str, Any]", json.loads(json.dumps(described)))
+
+
+def _describe_network(training: Training) -> dict[str, Any] | None:
+    """The network that was given in place of one that the configuration describes."""
+    given = training.given_network
+    if given is None:
+        return None
+    options = {key: value for key, value in given.config.items() if not key.startswith("_")}
+    described = {"class": type(given).__qualname__, **options}
+    return cast("dict[str, Any]", json.loads(json.dumps(described, default=str)))
 
 
 def _optimizer(training: Training) -> torch.optim.Optimizer:

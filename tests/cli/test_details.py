@@ -180,9 +180,9 @@ def batches(monkeypatch) -> list[int]:
     sizes: list[int] = []
     original = fpdm.FPDMPipeline.__call__
 
-    def counted(pipe, labels, **options):
-        sizes.append(len(labels))
-        return original(pipe, labels, **options)
+    def counted(pipe, **options):
+        sizes.append(len(options["class_labels"]))
+        return original(pipe, **options)
 
     monkeypatch.setattr(fpdm.FPDMPipeline, "__call__", counted)
     return sizes

@@ -59,10 +59,16 @@ def test_what_other_tests_run_is_run_by_them():
         assert all(f'"{part}"' in there for part in page.relative_to(DOCS).parts)
 
 
+def test_a_network_of_ones_own_takes_forty_lines():
+    first, *_ = blocks(DOCS / "tutorials" / "own-network.md", "python")
+    assert len([line for line in first.text.splitlines() if line.strip()]) <= 40
+
+
 def test_every_toy_stands_for_a_command():
     said = [
         command for page in PAGES for block in blocks(page, "sh") for command in commands(block)
     ]
+    said += [block.text for page in PAGES for block in blocks(page, "python")]
     for pattern in pages.TOYS:
         assert any(re.search(pattern, command) for command in said), pattern
 

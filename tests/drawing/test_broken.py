@@ -8,6 +8,7 @@ from PIL import Image
 import fpdm
 import fpdm.cli.demo
 import fpdm.cli.sample
+from fpdm.data import digits
 from fpdm.drawing import archive
 from fpdm.errors import InvalidValueError
 from fpdm.training.config import TrackingConfig, TrainConfig
@@ -135,11 +136,11 @@ def test_the_demo_of_nothing_whole_has_no_figures(installed, tmp_path, capsys, m
 def test_a_preview_of_a_training_has_crosses(spoilt):
     config = TrainConfig(tracking=TrackingConfig(samples=20))
     with warned("Images 1, 11 are"):
-        broken = draw_samples(spoilt, config, title="step 1")
+        broken = draw_samples(spoilt, config, digits(), title="step 1")
     for label in range(10):
         spoil(spoilt.model, label)
     with warned():
-        nothing = draw_samples(spoilt, config, title="step 1")
+        nothing = draw_samples(spoilt, config, digits(), title="step 1")
     assert nothing.size == broken.size
 
 

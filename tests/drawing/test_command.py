@@ -62,7 +62,8 @@ def test_an_interrupted_command_exits_130_and_keeps_its_images(tmp_path, capsys,
         (["--out", "out", "--num", "0"], "num=0: must be a whole number ≥ 1"),
         (["--out", "out", "--batch-size", "0"], "batch_size=0: must be a whole number ≥ 1"),
         (["--out", "picture.jpg"], "must end in .png"),
-        (["--out", "samples.npz"], "must end in .png"),
+        (["--out", "samples.npy"], "must end in .png or .npz"),
+        (["--out", "samples.npz", "--npz"], "--npz is for a folder of images"),
         (["--npz"], "--npz is for a folder of images: give --out a folder."),
         (["--out", "x.png", "--batch-size", "3"], "--batch-size is for a folder of images"),
     ],
@@ -95,7 +96,7 @@ def test_one_picture_is_refused_by_several_processes(tmp_path, capsys, monkeypat
     monkeypatch.setenv("LOCAL_RANK", "1")
     code, _, error = run(capsys, "sample", "--out", tmp_path / "x.png")
     assert code == 2
-    assert "one picture is drawn by one process, and 3 are running" in error
+    assert "one file is drawn by one process, and 3 are running" in error
     assert len(error.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 

@@ -199,7 +199,10 @@ def tiny(**options) -> fpdm.FPDiT:
         ({"solver": "andersen"}, "Did you mean 'anderson'"),
         ({"init": 3}, "init=3: must be a name"),
         ({"gradient": {"max_grad": 3}}, "must be a name"),
-        ({"num_classes": 0, "has_null_class": False}, "there would be no label at all"),
+        ({"condition_size": 4}, "a network is told one of them; give num_classes=0"),
+        ({"condition_size": (2, 3, 4), "num_classes": 0}, "must be K, or"),
+        ({"sample_size": (4, 4, 4)}, "this network draws images"),
+        ({"sample_size": (4, 3)}, r"patch_size=2 must divide sample_size=\(4, 3\)"),
         ({"has_null_class": 1}, "has_null_class=1: must be true or false"),
     ],
 )

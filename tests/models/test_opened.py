@@ -89,7 +89,7 @@ def test_a_clock_changes_what_is_told_and_nothing_else(network):
             torch.testing.assert_close(other(x, 1000 * share, y).sample, expected)
         conditions = other.prepare(torch.tensor([1000.0, 250.0]), y)
         torch.testing.assert_close(
-            other(x, condition=conditions[1]).sample, other(x, 250.0, y).sample
+            other(x, prepared=conditions[1]).sample, other(x, 250.0, y).sample
         )
 
 

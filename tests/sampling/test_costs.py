@@ -50,7 +50,7 @@ def straight(model: fpdm.FPDiT) -> int:
     x, t, y = torch.randn(2, 1, 4, 4), torch.tensor(500), torch.tensor([0, 1])
 
     def forward():
-        cond = model.condition(x, t, y)
+        cond = model.embed(x, t, y)
         features = model.denoiser.pre(x, cond)
         f = model.layer.block.bind(features, cond)
         model.denoiser.post(f(f(features)), cond)
@@ -186,7 +186,7 @@ def test_a_prepared_condition_says_what_a_call_says(explicit):
     with torch.no_grad():
         conditions = model.prepare(timesteps, labels)
         for index, timestep in enumerate(timesteps):
-            short = model(x, condition=conditions[index], evals=3).sample
+            short = model(x, prepared=conditions[index], evals=3).sample
             long = model(torch.cat([x, x]), timestep, labels, evals=3).sample
             torch.testing.assert_close(short, long, rtol=1e-4, atol=1e-5)
 
@@ -194,9 +194,9 @@ def test_a_prepared_condition_says_what_a_call_says(explicit):
 def test_a_condition_of_another_size_is_refused():
     model = tiny()
     condition = model.prepare(torch.tensor([5]), torch.tensor([0, 1, 2]))[0]
-    with pytest.raises(fpdm.errors.InvalidValueError, match="is for 3 images, and there are 2"):
-        model(torch.randn(2, 1, 4, 4), condition=condition)
-    with pytest.raises(fpdm.errors.InvalidValueError, match="both must be given"):
+    with pytest.raises(fpdm.errors.InvalidValueError, match="is for 3 samples, and there are 2"):
+        model(torch.randn(2, 1, 4, 4), prepared=condition)
+    with pytest.raises(fpdm.errors.InvalidValueError, match="class_labels: must be given"):
         model(torch.randn(2, 1, 4, 4), timestep=5)
 
 

@@ -160,7 +160,6 @@ def test_a_training_of_something_else_is_refused(monkeypatch):
 LABELS = {
     "3": (3, "must be a tensor of shape"),
     "a list": ([0, 1], "must be a tensor of shape"),
-    "None": (None, "must be a tensor of shape|both must be given"),
     "text": ("cat", "must be a tensor of shape"),
     "too few": (torch.tensor([0]), r"class_labels has shape \(1,\): must be \(2,\)"),
     "too many": (torch.tensor([0, 1, 2]), r"class_labels has shape \(3,\): must be \(2,\)"),
@@ -194,6 +193,26 @@ def test_labels_that_do_not_fit_the_batch_are_one_sentence(kind, case):
         with pytest.raises(InvalidValueError, match=sentence) as raised:
             call()
         assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_no_labels_are_the_label_for_none_in_a_run_and_an_error_in_a_call(kind):
+    model = NETWORKS[kind]().eval()
+    with pytest.raises(InvalidValueError, match="class_labels: must be given"):
+        model(torch.ones(2, 1, 4, 4), timestep=3, class_labels=None)
+    passes = 4 * (model.pre_passes + model.post_passes + bool(getattr(model, "layer", 0)))
+
+    def drawn(labels):
+        scheduler = started(Diffusion().scheduler())
+        with torch.no_grad():
+            run = fpdm.sample(model, scheduler, torch.ones(2, 1, 4, 4), labels, budget=passes)
+            return list(run)[-1].sample
+
+    if model.null_class is None:
+        with pytest.raises(InvalidValueError, match="nothing stands for none: must be given"):
+            drawn(None)
+    else:
+        assert torch.equal(drawn(None), drawn(torch.full((2,), model.null_class)))
 
 
 LISTS = ("a list", "text", "bytes", "too few", "too many")

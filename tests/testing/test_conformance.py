@@ -8,6 +8,7 @@ from torch import nn
 from fpdm.data import Dataset
 from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, GradientEstimator, InitStrategy
+from fpdm.models import MLP, FPUNet
 from fpdm.plugins import host
 from fpdm.testing import (
     check_allocation,
@@ -67,11 +68,45 @@ def test_gradients(gradient):
     check_gradient(gradient)
 
 
+SMALL = {"hidden_size": 16, "num_heads": 2, "width": 16}
+
+
 @pytest.mark.parametrize("network", [found.cls for found in host().components("network")])
-@pytest.mark.parametrize("options", [{}, {"learn_sigma": True}, {"has_null_class": False}])
-def test_networks(network, options):
-    sizes = {"sample_size": 4, "in_channels": 2, "num_classes": 3}
-    check_network(network(**sizes, hidden_size=16, num_heads=2, **options))
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_classes": 3},
+        {"num_classes": 3, "learn_sigma": True},
+        {"num_classes": 3, "has_null_class": False},
+        {"num_classes": 0},
+        {"num_classes": 0, "has_null_class": False},
+        {"num_classes": 0, "condition_size": 5},
+        {"num_classes": 0, "condition_size": (2, 5), "has_null_class": False},
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("size", [4, (4, 6)])
+def test_networks(network, options, size):
+    taken = inspect.signature(network).parameters
+    if options.keys() <= taken.keys():
+        small = {name: value for name, value in SMALL.items() if name in taken}
+        check_network(network(sample_size=size, in_channels=2, **options, **small))
+
+
+@pytest.mark.parametrize("size", [(), (6,), (2, 3, 4)])
+@pytest.mark.parametrize("network", [MLP, FPUNet])
+def test_networks_of_samples_that_are_no_images(network, size):
+    if size or network is MLP:
+        options = {"halvings": 0} if 3 in size else {}
+        check_network(
+            network(
+                sample_size=size,
+                in_channels=2,
+                num_classes=3,
+                width=16,
+                **({} if network is MLP else options),
+            )
+        )
 
 
 def test_datasets_that_need_no_files():

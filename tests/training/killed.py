@@ -1,6 +1,7 @@
 """Trains in a child that is killed, again and again, until it has come to its end.
 
-Usage: killed.py FOLDER SEED KILLS. The parent never computes, so a fork of it is safe.
+Usage: killed.py FOLDER SEED KILLS [strange]. The parent never computes, so a fork of it is safe.
+With `strange` network and data are those of a plugin.
 """
 
 import os
@@ -10,9 +11,12 @@ import sys
 import time
 from pathlib import Path
 
+import attrs
 import numpy as np
+import strange
 import torch
 
+from fpdm.plugins import Origin, host
 from fpdm.training import Run, TrainConfig, Training
 from fpdm.training.config import CheckpointsConfig, TrackingConfig
 
@@ -25,12 +29,19 @@ CONFIG = TrainConfig(
 )
 
 
-def train(folder: Path) -> None:
-    for _ in Run(Training(CONFIG), folder):
+def of_a_plugin() -> TrainConfig:
+    """The same, of a network and a data set that a plugin has."""
+    host().register(strange, Origin("strange"))
+    return attrs.evolve(CONFIG, model={"network": "round"}, data={"kind": "circle"})
+
+
+def train(config: TrainConfig, folder: Path) -> None:
+    for _ in Run(Training(config), folder):
         pass
 
 
-def main(folder: Path, seed: int, kills: int) -> None:
+def main(folder: Path, seed: int, kills: int, *names: str) -> None:
+    config = of_a_plugin() if names else CONFIG
     torch.set_num_threads(1)
     torch.manual_seed(0)
     np.random.seed(0)
@@ -39,7 +50,7 @@ def main(folder: Path, seed: int, kills: int) -> None:
     while True:
         child = os.fork()
         if child == 0:
-            train(folder)
+            train(config, folder)
             os._exit(0)
         if killed < kills:
             time.sleep(rng.uniform(0.05, 0.4))
@@ -54,4 +65,4 @@ def main(folder: Path, seed: int, kills: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

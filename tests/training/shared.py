@@ -1,13 +1,17 @@
 """Saves the gradients of three steps, as one or several processes compute them together.
 
-Usage: shared.py FILE SHARDING. Launched by torchrun, or alone.
+Usage: shared.py FILE SHARDING [strange]. Launched by torchrun, or alone. With `strange` network and
+data are those of a plugin.
 """
 
 import sys
 
+import attrs
+import strange
 import torch
 from safetensors.torch import save_file
 
+from fpdm.plugins import Origin, host
 from fpdm.training import TrainConfig, Training
 from fpdm.training.batches import Shares
 from fpdm.training.config import EngineConfig
@@ -29,13 +33,18 @@ class Lively(Training):
         return network.double()
 
 
-def main(file: str, sharding: str) -> None:
+def main(file: str, sharding: str, *names: str) -> None:
     torch.set_num_threads(1)
     config = TrainConfig(
         batch_size=12,
         model={"network": "fpdit", "patch_size": 4, "hidden_size": 16, "num_heads": 2},
         engine=EngineConfig(sharding=sharding),
     )
+    if names:
+        host().register(strange, Origin("strange"))
+        config = attrs.evolve(
+            config, model={"network": "round"}, data={"kind": "circle"}, class_dropout=0.5
+        )
     training = Lively(config)
     here = training.accelerator
     shares = Shares(config, training.data, here.process_index, here.num_processes)
@@ -43,7 +52,11 @@ def main(file: str, sharding: str) -> None:
     training.network.train()
     for training.step in range(3):
         share = shares[training.step]
-        share = share._replace(clean=share.clean.double(), noise=share.noise.double())
+        share = share._replace(
+            clean=share.clean.double(),
+            noise=share.noise.double(),
+            condition=None if share.condition is None else share.condition.double(),
+        )
         loss, _ = training._predict(share)
         here.backward(loss)
         for name, parameter in training.bare.named_parameters():
@@ -55,4 +68,4 @@ def main(file: str, sharding: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:])

@@ -10,8 +10,9 @@ import tomllib
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from fpdm.diffusion import Diffusion
 from fpdm.errors import InvalidValueError
-from fpdm.training import TrainConfig, load_config, print_config
+from fpdm.training import OptimizerConfig, TrainConfig, load_config, print_config
 from fpdm.training.reading import structure_config, unstructure_config
 from tests.commands import run
 
@@ -104,3 +105,12 @@ def test_another_network_leaves_the_old_ones_keys_out():
     config = load_config("digits", ["model.network=dit", "model.depth=3"])
     assert config.model["depth"] == 3
     assert config.model["hidden_size"] == 96
+
+
+def test_a_table_may_be_a_mapping():
+    given = TrainConfig(optimizer={"learning_rate": 3e-4}, diffusion={"prediction": "flow"})
+    assert given == TrainConfig(
+        optimizer=OptimizerConfig(learning_rate=3e-4), diffusion=Diffusion(prediction="flow")
+    )
+    with pytest.raises(InvalidValueError, match="Did you mean 'learning_rate'"):
+        TrainConfig(optimizer={"learing_rate": 3e-4})

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from safetensors.torch import load_file
 from fpdm.training import Training
 from fpdm.training.config import EngineConfig
 from fpdm.training.tracking import LOG, read_log
-from tests.training import shared
 from tests.training.runs import WEIGHTS, config, finish
+
+SHARED = Path(__file__).parent / "shared.py"
 
 
 def test_parts_of_a_batch_add_up_to_the_batch():
@@ -30,14 +32,15 @@ def test_engines_train(engine, tmp_path):
     assert all(value.dtype == torch.float32 for value in load_file(tmp_path / WEIGHTS).values())
 
 
-def test_two_processes_have_the_gradients_of_one(tmp_path):
+@pytest.mark.parametrize("names", [[], ["strange"]], ids=["built in", "of a plugin"])
+def test_two_processes_have_the_gradients_of_one(names, tmp_path):
     found = {}
     for name, processes, sharding in (("one", 1, "none"), ("ddp", 2, "none"), ("fsdp", 2, "fsdp")):
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        command = [sys.executable, *(launcher if processes > 1 else []), shared.__file__]
+        command = [sys.executable, *(launcher if processes > 1 else []), str(SHARED)]
         file = tmp_path / f"{name}.safetensors"
         subprocess.run(
-            [*command, str(file), sharding],
+            [*command, str(file), sharding, *names],
             check=True,
             capture_output=True,
             timeout=120,

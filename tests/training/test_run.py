@@ -18,8 +18,9 @@ from fpdm.training import Run, Training
 from fpdm.training.config import CheckpointsConfig, EngineConfig, TrackingConfig
 from fpdm.training.run import CHECKPOINTS
 from fpdm.training.tracking import LOG, read_log
-from tests.training import killed
 from tests.training.runs import TINY, WEIGHTS, assert_equal, config, finish, newest
+
+KILLED = Path(__file__).parent / "killed.py"
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +48,10 @@ def test_a_run_stopped_at_any_step_ends_like_one_never_stopped(stop, uninterrupt
     assert [line["step"] for line in read_log(tmp_path / LOG)] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_run_killed_at_twenty_moments_ends_like_one_never_killed(tmp_path):
+@pytest.mark.parametrize("names", [[], ["strange"]], ids=["built in", "of a plugin"])
+def test_a_run_killed_at_twenty_moments_ends_like_one_never_killed(names, tmp_path):
     def script(folder: Path, kills: int) -> int:
-        command = [sys.executable, killed.__file__, str(folder), "0", str(kills)]
+        command = [sys.executable, str(KILLED), str(folder), "0", str(kills), *names]
         return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
     assert script(tmp_path / "whole", 0) == 0

@@ -17,7 +17,7 @@ from fpdm.training.config import OptimizerConfig
 from fpdm.training.loop import learning_rate_curve
 from fpdm.training.reading import structure_config, unstructure_config
 from fpdm.training.run import Run
-from fpdm.training.seeding import STREAMS, drop_labels, generator, shuffled
+from fpdm.training.seeding import STREAMS, drop, generator, shuffled
 from fpdm.training.sources import CONFIGS
 from tests.training.tiny import TINY, config, trained
 
@@ -127,7 +127,7 @@ def test_no_two_streams_share_their_randomness(seed, step):
 def test_labels_are_dropped_to_the_null_class(share, seed):
     labels = torch.arange(2000) % 10
     chance = torch.rand(2000, generator=torch.Generator().manual_seed(seed))
-    kept = drop_labels(labels, chance, share, 10)
+    kept = drop(labels, chance < share, 10)
     assert ((kept == 10) | (kept == labels)).all()
     assert float((kept == 10).double().mean()) == pytest.approx(share, abs=0.06)
 

@@ -119,7 +119,7 @@ def forward(network: Any, inputs: Inputs, timestep: Tensor, iterations: int) -> 
     """One timestep by the network's own calls, with nothing between them."""
     if not hasattr(network, "layer"):
         return network(inputs.x, timestep=timestep, class_labels=inputs.labels).sample
-    cond = network.condition(inputs.x, timestep, inputs.labels)
+    cond = network.embed(inputs.x, timestep, inputs.labels)
     z = features = network.denoiser.pre(inputs.x, cond)
     f = network.layer.block.bind(features, cond)
     for _ in range(iterations):
