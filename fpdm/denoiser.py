@@ -47,8 +47,8 @@ class FixedPointDenoiser(nn.Module):
         Args:
             x: the noisy input, of any shape that `pre` takes, batch first.
             cond: handed to all three parts.
-            solving: `evals`, `tol`, `history`, `moment`, `solver`, `init` and `generator` of
-                [`FixedPointLayer`][fpdm.FixedPointLayer].
+            solving: `evals`, `tol`, `history`, `moment`, `solver`, `init`, `generator` and `watch`
+                of [`FixedPointLayer`][fpdm.FixedPointLayer].
 
         Returns:
             What `post` made, and the solution.

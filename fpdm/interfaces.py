@@ -180,10 +180,11 @@ class Network(Protocol):
 
     An implicit one has a `layer` as well, its [`FixedPointLayer`][fpdm.FixedPointLayer], and is
     called with what this takes: `evals`, `tol`, `history`, `moment`, `solver`, `init` and, in
-    training, a `generator`. One that predicts the variance too has the option `learn_sigma`, and
-    twice the channels. One that says what it predicts has a `prediction_type`, one of
-    `fpdm.solution.PREDICTIONS`, and is refused with a scheduler that expects something else; of one
-    that says nothing it is taken that it predicts what the scheduler expects.
+    training, a `generator`, and a `watch` where the Jacobian is looked at. One that predicts the
+    variance too has the option `learn_sigma`, and twice the channels. One that says what it
+    predicts has a `prediction_type`, one of `fpdm.solution.PREDICTIONS`, and is refused with a
+    scheduler that expects something else; of one that says nothing it is taken that it predicts
+    what the scheduler expects.
 
     What it is told of a sample beside the timestep is its class, if it has a `null_class` or an
     option `num_classes`; a `condition` of real numbers if it has a `condition_size`, the shape of

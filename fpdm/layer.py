@@ -101,6 +101,7 @@ class FixedPointLayer(nn.Module):
         solver: Spec | FixedPointSolver | None = None,
         init: Spec | InitStrategy | None = None,
         generator: torch.Generator | None = None,
+        watch: Callable[[Callable[[Tensor], Tensor], Solution], None] | None = None,
     ) -> Solution:
         """Solve for one timestep.
 
@@ -115,6 +116,8 @@ class FixedPointLayer(nn.Module):
             solver: in place of the layer's own, for this call; a name, a mapping or an object.
             init: likewise.
             generator: for the counts that a gradient estimator draws; a CPU generator.
+            watch: in training, is called with `f` and its solution once there is one; evaluations
+                that it makes are not counted.
 
         Returns:
             The solution, whose value is shaped like `features`; in training with `grad_evals` and
@@ -146,9 +149,12 @@ class FixedPointLayer(nn.Module):
                 solver=chosen,
             )
             self._check_count(self.gradient, watched.count, solution.evals)
-            return evolve(
+            solution = evolve(
                 solution, grad_evals=watched.with_grad, start_residual=watched.start_residual
             )
+            if watch is not None:
+                watch(f, solution)
+            return solution
         granted = self.evals if evals is None else check_whole("evals", evals, minimum=0)
         counted = Counted(f, granted=granted)
         carried = history[-1].solution.carry if history and chosen.carry else None

@@ -219,8 +219,8 @@ class FPDiT(PatchNetwork):
             condition: in their place, (B, *condition_size); `null_condition` for none.
             prepared: in place of all of them, what `prepare` gave for B images, or for a multiple
                 of them: x then stands for that many.
-            solving: `evals`, `tol`, `history`, `moment`, `solver`, `init`, `generator` of
-                [`FixedPointLayer`][fpdm.FixedPointLayer].
+            solving: `evals`, `tol`, `history`, `moment`, `solver`, `init`, `generator`,
+                `watch` of [`FixedPointLayer`][fpdm.FixedPointLayer].
 
         Returns:
             The prediction, (B, C, H, W), or (B, 2 C, H, W) where the variance is learned, and the

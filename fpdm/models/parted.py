@@ -198,8 +198,8 @@ class FixedPointNetwork(EmbeddedNetwork):
             condition: in their place, (B, *condition_size); `null_condition` for none.
             prepared: in place of all of them, what `prepare` gave for B samples, or for a multiple
                 of them: x then stands for that many.
-            solving: `evals`, `tol`, `history`, `moment`, `solver`, `init`, `generator` of
-                [`FixedPointLayer`][fpdm.FixedPointLayer].
+            solving: `evals`, `tol`, `history`, `moment`, `solver`, `init`, `generator`,
+                `watch` of [`FixedPointLayer`][fpdm.FixedPointLayer].
 
         Returns:
             The prediction, (B, C, …), and the solution of the implicit layer.

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+_KEPT: ContextVar[bool] = ContextVar("all_kept", default=False)
+
+
+@contextmanager
+def all_kept() -> Iterator[None]:
+    """A context in which nothing is left to be computed again.
+
+    What a second derivative needs would be so outside of the contexts that it was recorded in, such
+    as that of a kind of attention.
+    """
+    token = _KEPT.set(True)
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
 
 
 class Checkpointed(nn.Module):
@@ -64,4 +82,6 @@ def _can_compute_again() -> bool:
 
     A transform of `torch.func` keeps all that it needs by itself.
     """
-    return torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active()
+    if torch._C._are_functorch_transforms_active() or not torch.is_grad_enabled():
+        return False
+    return torch.compiler.is_compiling() or not _KEPT.get()

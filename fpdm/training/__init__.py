@@ -11,10 +11,12 @@ if TYPE_CHECKING:
         CheckpointsConfig,
         EngineConfig,
         GuardsConfig,
+        JacobianConfig,
         OptimizerConfig,
         TrackingConfig,
         TrainConfig,
     )
+    from fpdm.training.jacobian import spectral_radius
     from fpdm.training.loop import Training
     from fpdm.training.printing import print_config
     from fpdm.training.progress import Progress
@@ -27,6 +29,7 @@ __all__ = [
     "CheckpointsConfig",
     "EngineConfig",
     "GuardsConfig",
+    "JacobianConfig",
     "OptimizerConfig",
     "Progress",
     "Run",
@@ -37,6 +40,7 @@ __all__ = [
     "generator",
     "load_config",
     "print_config",
+    "spectral_radius",
 ]
 
 __getattr__ = lazy(  # what needs PyTorch loads when it is first used
@@ -45,6 +49,7 @@ __getattr__ = lazy(  # what needs PyTorch loads when it is first used
         "CheckpointsConfig": "fpdm.training.config",
         "EngineConfig": "fpdm.training.config",
         "GuardsConfig": "fpdm.training.config",
+        "JacobianConfig": "fpdm.training.config",
         "OptimizerConfig": "fpdm.training.config",
         "Progress": "fpdm.training.progress",
         "Run": "fpdm.training.run",
@@ -55,5 +60,6 @@ __getattr__ = lazy(  # what needs PyTorch loads when it is first used
         "generator": "fpdm.training.seeding",
         "load_config": "fpdm.training.reading",
         "print_config": "fpdm.training.printing",
+        "spectral_radius": "fpdm.training.jacobian",
     },
 )

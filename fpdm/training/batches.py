@@ -93,7 +93,7 @@ class Shares(TorchDataset[Share]):
 
     def __getitem__(self, step: int) -> Share:
         config, shape = self.config, self.data.shape
-        places = self._places(step)
+        places = self.places(step)
         chance = chances(config.diffusion, config.seed, places)
         batch = self.data.batch(shuffled(config.seed, places, size=len(self.data)), chance.seed)
         dropped, labels, condition = chance.label < config.class_dropout, None, None
@@ -130,8 +130,12 @@ class Shares(TorchDataset[Share]):
             )
         )
 
-    def _places(self, step: int) -> range:
-        """Where the samples of a step stand in the training, those of this process."""
+    def places(self, step: int) -> range:
+        """Where the samples of a step stand in the training, those of this process.
+
+        Args:
+            step: of the training, from 0.
+        """
         size = self.config.batch_size
         start = step * size
         return range(

@@ -60,7 +60,7 @@ class EngineConfig:
         precision: `fp32`, or mixed with `bf16` or `fp16`; the weights stay in fp32.
         gradient_accumulation: parts into which each process cuts its share of a batch.
         gradient_checkpointing: keep only the inputs of block passes, and compute the rest again.
-        compile: compile the blocks with `torch.compile`.
+        compile: compile blocks, or else what is iterated and what is around it.
         sharding: `none` keeps all weights in each process (DDP); `fsdp` spreads them (FSDP2).
         workers: processes that read data ahead; 0 reads in the training process.
 
@@ -115,6 +115,36 @@ class GuardsConfig:
 
     max_skipped: int = field(default=20, validator=whole(minimum=1))
     max_residual: float = field(default=1.0, validator=real(above=0))
+
+
+@frozen
+class JacobianConfig:
+    """What is done about the Jacobian of the iterated map at the solution, J, D × D.
+
+    The penalty is an unbiased estimate of `‖J‖² / D`, of the Frobenius norm. Source: Bai, Koltun
+    and Kolter, Stabilizing equilibrium models by Jacobian regularization, ICML 2021.
+
+    Args:
+        weight: of the penalty in the loss; 0 is without.
+        frequency: share of the steps on which it is added, drawn by the seed.
+        probes: random vectors for an estimate of it.
+        radius_every: steps from one spectral radius of J in the log to the next; 0 for none.
+
+    Raises:
+        InvalidValueError: a value is not allowed.
+    """
+
+    weight: float = field(default=0.0, validator=real(minimum=0))
+    frequency: float = field(default=1.0, validator=real(above=0, maximum=1))
+    probes: int = field(default=1, validator=whole(minimum=1))
+    radius_every: int = field(default=0, validator=whole(minimum=0))
+
+    @property
+    def wanted(self) -> str:
+        """The key and the value for which `f` is evaluated; empty if it is not."""
+        if self.weight:
+            return f"weight={self.weight:g}"
+        return f"radius_every={self.radius_every}" if self.radius_every else ""
 
 
 def _trackers(_: Any, field: Any, value: Any) -> None:
@@ -240,6 +270,7 @@ class TrainConfig:
         checkpoints: when the state is saved.
         guards: when it has gone wrong.
         tracking: what is written down.
+        jacobian: what is done about the Jacobian of the iterated map.
 
     Raises:
         InvalidValueError: a value is not allowed, or two do not fit together.
@@ -259,14 +290,30 @@ class TrainConfig:
     checkpoints: CheckpointsConfig = field(factory=CheckpointsConfig)
     guards: GuardsConfig = field(factory=GuardsConfig)
     tracking: TrackingConfig = field(factory=TrackingConfig)
+    jacobian: JacobianConfig = field(factory=JacobianConfig)
 
     def __attrs_post_init__(self) -> None:
         if self.model.get("learn_sigma") and self.diffusion.prediction == "flow":
             raise InvalidValueError(
                 "model.learn_sigma=true: flow matching has no variance to learn; leave it out."
             )
+        if wanted := self.jacobian.wanted:
+            _check_differentiable(self.engine, wanted)
         if self.batch_size % self.engine.gradient_accumulation:
             raise InvalidValueError(
                 f"batch_size={self.batch_size} cannot be cut into engine.gradient_accumulation="
                 f"{self.engine.gradient_accumulation} equal parts; use a multiple of it."
             )
+
+
+def _check_differentiable(engine: EngineConfig, wanted: str) -> None:
+    if engine.compile:
+        raise InvalidValueError(
+            f"jacobian.{wanted} with engine.compile=true: what is compiled has no second "
+            f"derivative; leave one of them out."
+        )
+    if engine.sharding != "none":
+        raise InvalidValueError(
+            f"jacobian.{wanted} with engine.sharding={engine.sharding!r}: weights that are spread "
+            f"are gathered for one backward pass only; use 'none'."
+        )

@@ -34,9 +34,12 @@ WIDEST = 2**-31 * (1 - 2**-24)
 BLOCK = 256
 """Places whose chances are drawn together."""
 SEEDS = 2**62
+ROWS = ("samples", "jacobian", "radius", "penalties")
+"""What has random words of its own: the noise of samples, probes of a Jacobian, starts of a power
+iteration, and the steps with a penalty."""
 
 
-def noise(seed: int, places: range, shape: tuple[int, ...]) -> Tensor:
+def noise(seed: int, places: range, shape: tuple[int, ...], row: str = "samples") -> Tensor:
     """Standard normal noise: the inverse of the distribution function, of uniform numbers.
 
     It goes as far as ±5.29, beyond which lies one in eight millions of a normal distribution.
@@ -49,13 +52,14 @@ def noise(seed: int, places: range, shape: tuple[int, ...]) -> Tensor:
         seed: of the training.
         places: of the B samples in the training.
         shape: of the noise of one sample.
+        row: one of `ROWS`, each of which has words of its own.
 
     Returns:
         (B, …), float32.
     """
     size = math.prod(shape)
     each = -(-size // LANES) * LANES
-    words = PCG64DXSM(_beginning(seed)).advance(places.start * each // 2)
+    words = PCG64DXSM(_beginning(seed, row)).advance(places.start * each // 2)
     numbers = torch.empty(len(places) * each, dtype=torch.float32)
     for start in range(0, len(numbers), PIECE):
         piece = numbers[start : start + PIECE]
@@ -108,7 +112,23 @@ def _block(diffusion: Diffusion, seed: int, number: int) -> Chances:
     )
 
 
-@lru_cache(maxsize=4)
-def _beginning(seed: int) -> SeedSequence:
-    """Where the row of random words of a training begins."""
-    return SeedSequence(seed)
+def chance(seed: int, step: int, row: str) -> float:
+    """Draw what decides about a step, the same for all processes.
+
+    Args:
+        seed: of the training.
+        step: of the training, from 0.
+        row: one of `ROWS`.
+
+    Returns:
+        A number, uniform in [0, 1).
+    """
+    words = PCG64DXSM(_beginning(seed, row)).advance(step)
+    return float(words.random_raw() >> 11) / 2**53
+
+
+@lru_cache(maxsize=8)
+def _beginning(seed: int, row: str) -> SeedSequence:
+    """Where a row of random words of a training begins."""
+    number = ROWS.index(row)
+    return SeedSequence(seed, spawn_key=(number,) if number else ())

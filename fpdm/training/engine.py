@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
+from fpdm.denoiser import FixedPointDenoiser
 from fpdm.errors import InvalidValueError
 from fpdm.models import SavedNetwork
 from fpdm.runtime.processes import processes
@@ -92,11 +94,42 @@ def prepare(accelerator: Accelerator, network: SavedNetwork, config: EngineConfi
             )
         network.enable_gradient_checkpointing()
     if config.compile:
-        for module in _named(network, "_no_split_modules"):
-            module.compile()
+        compile_parts(network)
     if config.sharding == "fsdp":
         return spread(cast("SavedNetwork", network.to(accelerator.device)))
     return accelerator.prepare_model(network)
+
+
+def compile_parts(network: SavedNetwork) -> None:
+    """Compile what a training step runs, apart from how often it runs it.
+
+    The counts of iterations are drawn at random, and a network that is compiled as a whole would be
+    so anew for each of them. What is compiled are the blocks whose classes it names in
+    `_no_split_modules`, as models of diffusers do; of one with an implicit layer that names none,
+    the map that is iterated, and the parts before and after; and else all of it.
+
+    Args:
+        network: that is trained.
+    """
+    layer = getattr(network, "layer", None)
+    if blocks := _named(network, "_no_split_modules"):
+        for module in blocks:
+            module.compile()
+    elif layer is None:
+        network.compile()
+    else:
+        layer.block.bind = _compiled_maps(layer.block.bind)
+        for part in _around(network):
+            part.compile()
+
+
+def _compiled_maps(bind: Callable[..., Callable[[Tensor], Tensor]]) -> Callable[..., Any]:
+    """What binds maps that are compiled: once for all, as they have their code in common."""
+
+    def bound(features: Tensor, cond: Any) -> Any:
+        return torch.compile(bind(features, cond))
+
+    return bound
 
 
 def spread(network: SavedNetwork) -> nn.Module:
@@ -104,7 +137,8 @@ def spread(network: SavedNetwork) -> nn.Module:
 
     A block is gathered when it runs. The block that is iterated stays so until its last iteration.
     A modulation is computed apart from its block, and is gathered apart. A network names the
-    classes of its blocks in `_repeated_blocks`, as models of diffusers do.
+    classes of its blocks in `_repeated_blocks`, as models of diffusers do. Of one that names none
+    the parts before and after the implicit layer are gathered apart from the rest.
 
     Args:
         network: on its device.
@@ -114,7 +148,8 @@ def spread(network: SavedNetwork) -> nn.Module:
     """
     layer = getattr(network, "layer", None)
     iterated = set() if layer is None else set(layer.modules())
-    for block in _named(network, "_repeated_blocks"):
+    blocks = _named(network, "_repeated_blocks") or _around(network)
+    for block in blocks:
         released = block not in iterated
         if isinstance(modulation := getattr(block, "modulation", None), nn.Module):
             fully_shard(modulation, reshard_after_forward=released)
@@ -124,6 +159,12 @@ def spread(network: SavedNetwork) -> nn.Module:
     spread_out = cast("nn.Module", fully_shard(network))
     network.register_forward_hook(lambda _, __, out: evolve(out[1], sample=out[0]))
     return spread_out
+
+
+def _around(network: SavedNetwork) -> list[nn.Module]:
+    """The parts of a network before and after its implicit layer, where it has such."""
+    denoisers = [each for each in network.modules() if isinstance(each, FixedPointDenoiser)]
+    return [part for each in denoisers for part in (each.pre, each.post)]
 
 
 def _named(network: SavedNetwork, attribute: str) -> list[nn.Module]:

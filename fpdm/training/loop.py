@@ -24,6 +24,7 @@ from fpdm.training.building import build_network, check_network, open_data
 from fpdm.training.config import OptimizerConfig, TrainConfig
 from fpdm.training.engine import prepare, start_engine, synchronised, whole
 from fpdm.training.guards import Guards
+from fpdm.training.jacobian import JacobianWatch, check_watchable
 from fpdm.training.progress import Progress
 from fpdm.training.seeding import generator
 from fpdm.training.telling import check_dropout, said_of
@@ -87,6 +88,7 @@ class Training:
         _warn_of_names(self.data.shape.class_names)
         network = self._untrained()
         check_dropout(network, self.data.shape, config.class_dropout)
+        check_watchable(network, config.jacobian)
         self.network = prepare(self.accelerator, network, config.engine)
         self.optimizer = self.accelerator.prepare_optimizer(
             torch.optim.AdamW(
@@ -136,23 +138,28 @@ class Training:
             if share.unreadable:
                 self.unreadable |= set(share.unreadable)
                 notice.watch(self.unreadable)
-            progress = self._step(share.to(processes.device), began)
+            progress = self._step(share.to(processes.device), shares.places(self.step), began)
             began = time.perf_counter()
             guards.watch(progress)
             yield progress
 
-    def _step(self, share: Share, began: float) -> Progress:
+    def _step(self, share: Share, places: range, began: float) -> Progress:
         parts = self.config.engine.gradient_accumulation
+        each = len(places) // parts
         measured = []
         for index, part in enumerate(share.split(parts)):
+            watch = self._watch(places[index * each : (index + 1) * each])
             with synchronised(self.accelerator, self.network, last=index == parts - 1):
-                loss, out = self._predict(part)
-                self.accelerator.backward(loss / parts)
-            measured.append(_measure(loss, out))
+                loss, out = self._predict(part, watch)
+                penalised = loss
+                if watch.penalty is not None:
+                    penalised = loss + self.config.jacobian.weight * watch.penalty
+                self.accelerator.backward(penalised / parts)
+            measured.append(_measure(loss, out, watch))
         norm = self.accelerator.clip_grad_norm_(
             self.network.parameters(), self.config.optimizer.max_grad_norm
         )
-        loss, before, after = self.accelerator.reduce(
+        loss, before, after, *seen = self.accelerator.reduce(
             torch.stack(measured).mean(dim=0), reduction="mean"
         ).tolist()
         norm = float(whole(norm))
@@ -175,15 +182,25 @@ class Training:
             seconds=seconds,
             images_per_second=self.config.batch_size / seconds,
             memory_bytes=_memory(self.accelerator.device),
+            jacobian_penalty=None if watch.penalty is None else seen[0],
+            spectral_radius=None if watch.radius is None else seen[-1],
+            jacobian_evals=watch.evals,
         )
 
-    def _predict(self, part: Share) -> tuple[Tensor, Denoised]:
+    def _watch(self, places: range) -> JacobianWatch:
+        """What watches the solutions of a part of a batch, at this step."""
+        config = self.config
+        return JacobianWatch(config.jacobian, seed=config.seed, step=self.step, places=places)
+
+    def _predict(self, part: Share, watch: JacobianWatch | None = None) -> tuple[Tensor, Denoised]:
         """The loss of a part of a batch, and what the network said."""
         diffusion = self.config.diffusion
         noised = diffusion.noise(part.clean, part.noise, part.timestep)
         call: dict[str, Any] = {}
         if hasattr(self.bare, "layer"):  # the counts are the same in all processes
             call["generator"] = generator(self.config.seed, self.step, "counts")
+            if watch is not None and watch.wanted:
+                call["watch"] = watch
         call |= said_of(self.bare, part)
         with self.accelerator.autocast():
             out = self.network(noised.x, timestep=part.timestep, **call)
@@ -285,14 +302,16 @@ def decay_end(config: OptimizerConfig, steps: int) -> int:
     return steps if config.decay_steps is None else config.decay_steps
 
 
-def _measure(loss: Tensor, out: Denoised) -> Tensor:
-    """Loss, and residual before and after the solve; (3,)."""
+def _measure(loss: Tensor, out: Denoised, watch: JacobianWatch) -> Tensor:
+    """Loss, residual before and after the solve, and what is seen of the Jacobian; (3,) to (5,)."""
     figures = [loss.detach().float()]
     if out.solution is None:
         figures += [loss.new_zeros(())] * 2
     else:
         start = cast("Tensor", out.solution.start_residual)
         figures += [start.mean().float(), out.solution.residual.mean().float()]
+    seen = (each for each in (watch.penalty, watch.radius) if each is not None)
+    figures += [each.detach().float() for each in seen]
     return torch.stack(figures)
 
 

@@ -23,6 +23,10 @@ class Progress:
         seconds: that it took.
         images_per_second: in this step.
         memory_bytes: the most that was allocated on the GPU so far, or that the process held.
+        jacobian_penalty: mean estimate of `‖J‖² / D` for the Jacobian J of the iterated map at the
+            solution, without its weight; it is no part of `loss`. None where it was not added.
+        spectral_radius: of J, the mean over the samples; None where it was not asked for.
+        jacobian_evals: evaluations for the two, which are not among those above.
     """
 
     step: int
@@ -37,3 +41,6 @@ class Progress:
     seconds: float
     images_per_second: float
     memory_bytes: int
+    jacobian_penalty: float | None = None
+    spectral_radius: float | None = None
+    jacobian_evals: int = 0

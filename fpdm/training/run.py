@@ -182,7 +182,8 @@ class Run:
     def _write_down(self, progress: Progress, log: Log | None) -> None:
         tracking, step = self.config.tracking, progress.step
         last = step == self.config.steps
-        if step % tracking.every == 0 or last or progress.skipped:
+        asked = progress.spectral_radius is not None
+        if step % tracking.every == 0 or last or progress.skipped or asked:
             known = {**figures(progress), "unreadable_files": len(self.training.unreadable)}
             if log is not None:
                 self._unreadable.add(self.training.unreadable)

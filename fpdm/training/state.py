@@ -155,6 +155,7 @@ FREE = (
     *("data.root", "data.verify", "data.strict", "data.cache_bytes"),
     *("engine.workers", "engine.compile", "engine.sharding"),
     *("engine.gradient_accumulation", "engine.gradient_checkpointing"),
+    "jacobian.radius_every",
 )
 """What may change from one part of a run to the next: how long it is, and how the work is done."""
 

@@ -1,12 +1,11 @@
 """Saves the gradients of three steps, as one or several processes compute them together.
 
-Usage: shared.py FILE SHARDING [strange]. Launched by torchrun, or alone. With `strange` network and
-data are those of a plugin.
+Usage: shared.py FILE SHARDING NETWORK WEIGHT. Launched by torchrun, or alone. `round` is a network
+of a plugin, with the data of that.
 """
 
 import sys
 
-import attrs
 import strange
 import torch
 from safetensors.torch import save_file
@@ -14,7 +13,7 @@ from safetensors.torch import save_file
 from fpdm.plugins import Origin, host
 from fpdm.training import TrainConfig, Training
 from fpdm.training.batches import Shares
-from fpdm.training.config import EngineConfig
+from fpdm.training.config import EngineConfig, JacobianConfig
 from fpdm.training.engine import whole
 
 
@@ -33,18 +32,25 @@ class Lively(Training):
         return network.double()
 
 
-def main(file: str, sharding: str, *names: str) -> None:
+SMALL = {
+    "fpdit": {"patch_size": 4, "hidden_size": 16, "num_heads": 2},
+    "mlp": {"width": 16},
+    "fpunet": {"width": 8},
+    "round": {},
+}
+
+
+def main(file: str, sharding: str, network: str, weight: float) -> None:
     torch.set_num_threads(1)
+    host().register(strange, Origin("strange"))
     config = TrainConfig(
         batch_size=12,
-        model={"network": "fpdit", "patch_size": 4, "hidden_size": 16, "num_heads": 2},
+        class_dropout=0.5,
+        model={"network": network, **SMALL[network]},
+        data={"kind": "circle" if network == "round" else "digits"},
         engine=EngineConfig(sharding=sharding),
+        jacobian=JacobianConfig(weight=weight),
     )
-    if names:
-        host().register(strange, Origin("strange"))
-        config = attrs.evolve(
-            config, model={"network": "round"}, data={"kind": "circle"}, class_dropout=0.5
-        )
     training = Lively(config)
     here = training.accelerator
     shares = Shares(config, training.data, here.process_index, here.num_processes)
@@ -57,8 +63,9 @@ def main(file: str, sharding: str, *names: str) -> None:
             noise=share.noise.double(),
             condition=None if share.condition is None else share.condition.double(),
         )
-        loss, _ = training._predict(share)
-        here.backward(loss)
+        watch = training._watch(shares.places(training.step))
+        loss, _ = training._predict(share, watch)
+        here.backward(loss if watch.penalty is None else loss + weight * watch.penalty)
         for name, parameter in training.bare.named_parameters():
             gradients[f"{training.step}.{name}"] = whole(parameter.grad).clone()
         training.optimizer.zero_grad()
@@ -68,4 +75,4 @@ def main(file: str, sharding: str, *names: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:4], float(sys.argv[4]))

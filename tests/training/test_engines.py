@@ -32,15 +32,21 @@ def test_engines_train(engine, tmp_path):
     assert all(value.dtype == torch.float32 for value in load_file(tmp_path / WEIGHTS).values())
 
 
-@pytest.mark.parametrize("names", [[], ["strange"]], ids=["built in", "of a plugin"])
-def test_two_processes_have_the_gradients_of_one(names, tmp_path):
+@pytest.mark.parametrize(
+    ("network", "weight"),
+    [("fpdit", 0.0), ("fpdit", 0.5), ("mlp", 0.0), ("fpunet", 0.0), ("round", 0.0)],
+)
+def test_two_processes_have_the_gradients_of_one(network, weight, tmp_path):
     found = {}
-    for name, processes, sharding in (("one", 1, "none"), ("ddp", 2, "none"), ("fsdp", 2, "fsdp")):
+    ways = {"one": (1, "none"), "ddp": (2, "none"), "fsdp": (2, "fsdp")}
+    if weight:  # which spread weights are refused with
+        del ways["fsdp"]
+    for name, (processes, sharding) in ways.items():
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
         command = [sys.executable, *(launcher if processes > 1 else []), str(SHARED)]
         file = tmp_path / f"{name}.safetensors"
         subprocess.run(
-            [*command, str(file), sharding, *names],
+            [*command, str(file), sharding, network, str(weight)],
             check=True,
             capture_output=True,
             timeout=120,
@@ -49,7 +55,7 @@ def test_two_processes_have_the_gradients_of_one(names, tmp_path):
         found[name] = load_file(file)
     for key, one in found["one"].items():
         assert one.norm() > 0, key
-        for together in ("ddp", "fsdp"):
+        for together in found.keys() - {"one"}:
             assert (found[together][key] - one).norm() <= 1e-6 * one.norm(), (together, key)
 
 
@@ -98,3 +104,29 @@ def test_counts_drawn_at_random_compile_nothing_anew(monkeypatch):
     counts |= {(step.no_grad_evals, step.grad_evals) for step in steps}
     assert len(counts) > 10
     assert counter.frame_count == compiled
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+@pytest.mark.parametrize("network", ["mlp", "fpunet"])
+def test_a_network_that_names_no_blocks_is_compiled_all_the_same(network, monkeypatch):
+    from torch._dynamo.testing import CompileCounter
+
+    counter, plain = CompileCounter(), torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda f, **options: plain(f, **options | {"backend": counter})
+    )
+    model = {"network": network, "width": 8}
+    eager = Training(config(model=model, steps=20))
+    losses = [step.loss for step in eager]
+    assert counter.frame_count == 0
+    steps = iter(Training(config(model=model, steps=20, engine=EngineConfig(compile=True))))
+    first = [next(steps) for _ in range(4)]
+    compiled, counts = (
+        counter.frame_count,
+        {(step.no_grad_evals, step.grad_evals) for step in first},
+    )
+    assert compiled >= 4  # before, after, and an iteration with and without gradient
+    rest = list(steps)
+    assert len(counts | {(step.no_grad_evals, step.grad_evals) for step in rest}) > 10
+    assert counter.frame_count == compiled
+    assert [step.loss for step in first + rest] == pytest.approx(losses, rel=1e-4)

@@ -29,10 +29,10 @@ def spoiled(start: int, stop: int) -> Training:
     training = Training(config(guards=GuardsConfig(max_skipped=3), steps=8), data=data)
     step = training._step
 
-    def spoil(share, began):
+    def spoil(share, *rest):
         if start <= training.step < stop:
             share = share._replace(clean=share.clean * torch.nan)
-        return step(share, began)
+        return step(share, *rest)
 
     training._step = spoil
     return training
