@@ -19,6 +19,7 @@ EXAMPLES = (
     "fpdm train digits --out runs/digits",
     "fpdm train mine.toml --set steps=500 --set model.hidden_size=64",
     "fpdm train mine.toml --out runs/mine --resume",
+    "fpdm train mine.toml --from runs/other --out runs/mine",
     "fpdm train --print-config > mine.toml",
     "torchrun --nproc-per-node 8 -m fpdm train mine.toml --out runs/mine",
 )
@@ -30,6 +31,7 @@ def train(
     *,
     out: Place | None = None,
     set_: Annotated[list[str] | None, Parameter(name=["--set"], negative=())] = None,
+    from_: Annotated[Place | None, Parameter(name=["--from"])] = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
     print_config: Annotated[bool, Parameter(negative=())] = False,
@@ -44,6 +46,8 @@ def train(
             not given.
         out: where to save; `runs/NAME` if not given.
         set_: a value in place of the configuration's, `key=value` with dots for tables.
+        from_: folder of a trained network, with whose weights to begin, `start_from` of the
+            configuration; a `dit` may become an `fpdit`.
         resume: go on with the run in `out` from its newest whole checkpoint, or begin it.
         overwrite: remove the run in `out`, if there is one, and begin anew.
         print_config: print the configuration with comments, and do nothing else; without `config`,
@@ -56,6 +60,8 @@ def train(
     if config is not None:
         read_source(config)  # what is wrong with it is said before anything is loaded
 
+    import attrs
+
     from fpdm.training import Run, Training, load_config
     from fpdm.training import print_config as written
     from fpdm.training.folder import check_folder
@@ -63,9 +69,11 @@ def train(
     from fpdm.training.signals import Stopped
 
     if print_config and config is None:
-        print(written(structure_config(override({}, set_ or ()))), end="")
-        return
-    resolved = load_config("digits" if config is None else config, set_ or ())
+        resolved = structure_config(override({}, set_ or ()))
+    else:
+        resolved = load_config("digits" if config is None else config, set_ or ())
+    if from_ is not None:
+        resolved = attrs.evolve(resolved, start_from=from_)
     if print_config:
         print(written(resolved), end="")
         return
@@ -75,8 +83,9 @@ def train(
     training = Training(resolved)
     main = training.accelerator.is_main_process
     run = Run(training, out, overwrite=overwrite)
-    if main and run.resumed:
-        console.note(f"going on from step {run.resumed}.")
+    if main:
+        if run.resumed:
+            console.note(f"going on from step {run.resumed}.")
         for note in run.notes:
             console.note(note)
     try:

@@ -8,6 +8,7 @@ from fpdm.models.diffusers_dit import DiffusersDiT, open_dit
 from fpdm.models.dit import DiT
 from fpdm.models.embedded import EmbeddedNetwork
 from fpdm.models.fpdit import FixedPointBlock, FPDiT
+from fpdm.models.grown import implicit_from_explicit
 from fpdm.models.mlp import MLP
 from fpdm.models.parted import FixedPointNetwork
 from fpdm.models.patches import PatchNetwork
@@ -38,6 +39,7 @@ __all__ = [
     "Preset",
     "SavedNetwork",
     "TimestepEmbedding",
+    "implicit_from_explicit",
     "initialise",
     "load_published",
     "open_dit",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from attrs import field, fields, frozen
@@ -182,6 +183,15 @@ SMALL = {"network": "fpdit", "hidden_size": 96, "num_heads": 4}
 """The network where none is named."""
 
 
+def _folder(given: Any) -> str | None:
+    """A folder as a text, without a slash at its end."""
+    if given is None:
+        return None
+    if not isinstance(given, str | Path) or not str(given) or "\0" in str(given):
+        raise InvalidValueError(f"start_from={given!r}: must name a folder.")
+    return str(Path(given))
+
+
 def as_table(table: str, given: Any) -> Any:
     """A table that names a component may be given by the name alone.
 
@@ -233,7 +243,7 @@ def _table(cls: type, given: Any) -> Any:
 TABLES = {
     cls.__name__: cls
     for cls in (
-        *(Diffusion, OptimizerConfig, EngineConfig),
+        *(Diffusion, OptimizerConfig, JacobianConfig, EngineConfig),
         *(CheckpointsConfig, GuardsConfig, TrackingConfig),
     )
 }
@@ -261,6 +271,8 @@ class TrainConfig:
         class_dropout: share of labels dropped, for classifier-free guidance.
         ema_decay: how long the average of the weights remembers, with which samples are drawn.
         ema_warmup: begin the average with a short memory that grows to `ema_decay`.
+        start_from: folder of a trained network, whose weights it begins with; random ones if not
+            given.
         data: what is learned from: the `kind` of a data set with its options, or the kind alone.
         model: the `network` with its options, or its name alone. Image size, channels and classes
             are those of the data. The default is small, for the digits.
@@ -282,6 +294,7 @@ class TrainConfig:
     class_dropout: float = field(default=0.1, validator=real(minimum=0, maximum=1))
     ema_decay: float = field(default=0.9999, validator=real(minimum=0, maximum=1))
     ema_warmup: bool = field(default=False, validator=flag)
+    start_from: str | None = field(default=None, converter=_folder)
     data: dict[str, Any] = field(default="digits", converter=_data)
     model: dict[str, Any] = field(default=SMALL, converter=_model)
     diffusion: Diffusion = field(factory=Diffusion)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any, cast
 
@@ -12,14 +12,18 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from attrs import evolve
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from fpdm.denoiser import FixedPointDenoiser
 from fpdm.errors import InvalidValueError
 from fpdm.models import SavedNetwork
 from fpdm.runtime.processes import processes
 from fpdm.training.config import EngineConfig, TrainConfig
+
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+"""Weights in one piece, on the CPU."""
 
 MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -197,3 +201,28 @@ def whole(value: Tensor) -> Tensor:
         A plain tensor of the same shape.
     """
     return value.full_tensor() if isinstance(value, DTensor) else value
+
+
+def like(value: Tensor, kept: Tensor) -> Tensor:
+    """A tensor in one piece, spread over the processes as another is.
+
+    Args:
+        value: of any shape.
+        kept: of the same shape, plain or spread.
+
+    Returns:
+        A tensor of the same shape.
+    """
+    if isinstance(kept, DTensor):
+        return distribute_tensor(value.to(kept.device), kept.device_mesh, kept.placements)
+    return value
+
+
+def put_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put weights into a network that may be spread; all processes have to call it.
+
+    Args:
+        network: what `prepare` returned.
+        weights: in one piece, by the names that they have in the network alone.
+    """
+    set_model_state_dict(network, dict(weights), options=WHOLE)

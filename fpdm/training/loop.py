@@ -22,11 +22,12 @@ from fpdm.solution import Denoised
 from fpdm.training.batches import Share, Shares
 from fpdm.training.building import build_network, check_network, open_data
 from fpdm.training.config import OptimizerConfig, TrainConfig
-from fpdm.training.engine import prepare, start_engine, synchronised, whole
+from fpdm.training.engine import like, prepare, put_weights, start_engine, synchronised, whole
 from fpdm.training.guards import Guards
 from fpdm.training.jacobian import JacobianWatch, check_watchable
 from fpdm.training.progress import Progress
 from fpdm.training.seeding import generator
+from fpdm.training.starting import read_start
 from fpdm.training.telling import check_dropout, said_of
 from fpdm.training.unreadable import Notice
 from fpdm.training.vae import find_vae
@@ -69,6 +70,11 @@ class Training:
         self.given_network = network
         """The network that was given in place of that of the configuration; None if none was."""
         self.step = 0
+        if config.start_from is not None and network is not None:
+            raise InvalidValueError(
+                f"start_from={config.start_from!r}: a network is given, with the weights to begin "
+                f"with; leave one of them out."
+            )
         self.begin(config)
 
     def begin(self, config: TrainConfig) -> None:
@@ -110,8 +116,32 @@ class Training:
         )
         self.vae = find_vae(self.data.shape.latent_space)
         self.step = 0
+        self.notes: tuple[str, ...] = ()
+        """What is otherwise than in the trained network that it has begun with, in sentences."""
+        self._waits = True
+        """For the weights to begin with: a run that goes on has no need of them."""
         self.unreadable: set[str] = set()
         """Files that could not be read so far, by this process."""
+
+    def start(self) -> None:
+        """Put in the weights of `start_from`, if that is said and has not been done.
+
+        Iteration does it, and whatever shows the weights; all processes have to call it. A training
+        that goes on from a checkpoint does not need them, and they may be gone.
+
+        Raises:
+            InvalidValueError: they cannot be read, or do not fit; the message says in what.
+        """
+        folder = self.config.start_from
+        if folder is None or self.step or not self._waits:
+            return
+        predicted = self.config.diffusion.prediction
+        start = read_start(folder, self._untrained(), self.data.shape, prediction=predicted)
+        put_weights(self.network, start.weights)
+        names = [name for name, _ in self.bare.named_parameters()]
+        for name, kept in zip(names, self.ema.shadow_params, strict=True):
+            kept.copy_(like(start.weights[name], kept))
+        self.notes, self._waits = start.notes, False
 
     @property
     def bare(self) -> SavedNetwork:
@@ -128,6 +158,7 @@ class Training:
             TrainingWarning: a step was not finite, residuals have grown too large, or files of the
                 data cannot be read.
         """
+        self.start()
         self.network.train()
         guards, notice = Guards(self.config.guards), Notice()
         processes = self.accelerator
@@ -221,6 +252,7 @@ class Training:
 
     def averaged(self) -> dict[str, Tensor]:
         """The averaged weights, in one piece on the CPU; all processes have to call it."""
+        self.start()
         names = [name for name, _ in self.bare.named_parameters()]
         average = zip(names, self.ema.shadow_params, strict=True)
         weights = {name: whole(value).cpu() for name, value in average}

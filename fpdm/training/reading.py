@@ -185,6 +185,12 @@ def _structure_strings(value: Any, _: type) -> list[str]:
     return list(value)
 
 
+def _structure_optional_string(value: Any, _: type) -> str | None:
+    if value is not None and type(value) is not str:
+        raise InvalidValueError(f"{value!r}: must be a string.")
+    return value
+
+
 def _structure_optional_whole(value: Any, _: type) -> int | None:
     if value is not None and type(value) is not int:
         raise InvalidValueError(f"{value!r}: must be a whole number.")
@@ -219,6 +225,7 @@ def _make_converter() -> cattrs.Converter:
         dict[str, Any]: lambda spec, _: spec,
         list[str]: _structure_strings,
         int | None: _structure_optional_whole,
+        str | None: _structure_optional_string,
     }
     for kind, hook in hooks.items():
         converter.register_structure_hook_func(partial(eq, kind), hook)

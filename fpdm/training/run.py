@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from fpdm.errors import StorageError
+from fpdm.errors import InvalidValueError, StorageError
 from fpdm.runtime import processes, storage
 from fpdm.runtime.locks import in_use_together
 from fpdm.training.checkpoints import Checkpoints, read_json
@@ -22,6 +22,7 @@ from fpdm.training.folder import (
     UNREADABLE,
     check_others,
     discard,
+    is_run,
 )
 from fpdm.training.loop import Training
 from fpdm.training.progress import Progress
@@ -49,7 +50,8 @@ class Run:
 
     Attributes:
         resumed: the step from which it goes on; 0 if from the beginning.
-        notes: what is otherwise than in the part before, in sentences; the log has them too.
+        notes: what is otherwise than in the part before, or than in the trained network that it
+            begins with, in sentences; the log has them too.
 
     Raises:
         InvalidValueError: the folder holds a run of another configuration, the message says in
@@ -139,6 +141,8 @@ class Run:
 
     def _begin(self, *, overwrite: bool) -> None:
         training = self.training
+        if overwrite or not self.checkpoints.steps():
+            self._start(overwrite=overwrite)
         if self.main:
             check_others(self.folder)
             if overwrite:
@@ -154,6 +158,19 @@ class Run:
             start_trackers(training.accelerator, self.config, self.folder)
         self._describe()
         training.accelerator.wait_for_everyone()
+
+    def _start(self, *, overwrite: bool) -> None:
+        """Put in the weights to begin with, before anything is removed."""
+        start = self.config.start_from
+        if overwrite and start is not None and is_run(self.folder):
+            here = self.folder.resolve()
+            if here in (Path(start).resolve(), *Path(start).resolve().parents):
+                raise InvalidValueError(
+                    f"start_from={start!r}: is in the run that is to be removed; begin in another "
+                    f"folder."
+                )
+        self.training.start()
+        self.notes += self.training.notes
 
     def _describe(self) -> None:
         """Write down what the run is of, and what runs it."""

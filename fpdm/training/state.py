@@ -21,23 +21,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
     get_model_state_dict,
     get_optimizer_state_dict,
-    set_model_state_dict,
     set_optimizer_state_dict,
 )
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from fpdm.errors import InvalidValueError, UnknownNameError
 from fpdm.models import SavedNetwork
 from fpdm.plugins import host
 from fpdm.training.checkpoints import INNER, read_json
+from fpdm.training.engine import WHOLE, like, put_weights
 from fpdm.training.longer import said_of_steps
 from fpdm.training.loop import Training
 from fpdm.training.reading import flatten, structure_config, unstructure_config
 
-WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 MODEL, OPTIMIZER, RANDOM = "model.safetensors", "optimizer.safetensors", "random.safetensors"
 STATE = "state.json"
 AVERAGE = Path("model", SAFETENSORS_WEIGHTS_NAME)
@@ -121,7 +118,7 @@ def restore(training: Training, folder: Path) -> tuple[str, ...]:
 
 def _restore(training: Training, state: Mapping[str, Any], inner: Path) -> None:
     weights: Any = _renewed(training, load_file(inner / MODEL))
-    set_model_state_dict(training.network, weights, options=WHOLE)
+    put_weights(training.network, weights)
     optimizer = _optimizer(training)
     groups: Any = get_optimizer_state_dict(training.network, optimizer)["param_groups"]
     slots: Any = _slots(training, load_file(inner / OPTIMIZER))
@@ -131,7 +128,7 @@ def _restore(training: Training, state: Mapping[str, Any], inner: Path) -> None:
     average = _renewed(training, load_file(inner.parent / AVERAGE))
     names = [name for name, _ in training.bare.named_parameters()]
     for name, kept in zip(names, training.ema.shadow_params, strict=True):
-        kept.copy_(_like(average[name], kept))
+        kept.copy_(like(average[name], kept))
     training.ema.optimization_step = int(state["ema_step"])
     training.schedule.load_state_dict(dict(state["schedule"]))
     rates = _rates(training)  # of this configuration, which may be longer
@@ -161,7 +158,7 @@ FREE = (
 
 
 def keep_options(training: Training, config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Give a training the options of its data that a run keeps from its beginning on.
+    """Give a training what a run keeps from its beginning on: of its data, and what it began with.
 
     Args:
         training: at its beginning.
@@ -170,6 +167,19 @@ def keep_options(training: Training, config: Mapping[str, Any]) -> tuple[str, ..
     Returns:
         What is kept, in sentences.
     """
+    return (*_keep_start(training, config), *_keep_data(training, config))
+
+
+def _keep_start(training: Training, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Whoever goes on need not say again with which weights the run was begun."""
+    begun = config.get("start_from")
+    if not isinstance(begun, str) or training.config.start_from is not None:
+        return ()
+    training.config = attrs.evolve(training.config, start_from=begun)
+    return (f"start_from stays {json.dumps(begun)}, with which the run was begun.",)
+
+
+def _keep_data(training: Training, config: Mapping[str, Any]) -> tuple[str, ...]:
     then, now = _with_defaults(config).get("data"), training.config.data
     if training.given is not None or not isinstance(then, Mapping):
         return ()
@@ -295,13 +305,6 @@ def _renewed(training: Training, tensors: dict[str, Tensor]) -> dict[str, Tensor
     if isinstance(training.bare, SavedNetwork):
         training.bare.renew(tensors)
     return tensors
-
-
-def _like(value: Tensor, kept: Tensor) -> Tensor:
-    """A whole tensor, spread over the processes as `kept` is."""
-    if isinstance(kept, DTensor):
-        return distribute_tensor(value.to(kept.device), kept.device_mesh, kept.placements)
-    return value
 
 
 def _random_states(training: Training) -> tuple[dict[str, Tensor], list[Any]]:

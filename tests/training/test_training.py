@@ -182,7 +182,7 @@ def test_overrides_replace_single_values():
         (["optimizer.lr=1"], "optimizer: there is no 'lr'"),
         (["optimizer.learning_rate=-1"], "optimizer: learning_rate=-1.0: must be a number > 0"),
         (["optimizer.learning_rate=x"], "optimizer.learning_rate: 'x': must be a number"),
-        (["model.network=unet"], "model: network='unet': Available: dit, fpdit"),
+        (["model.network=unet"], "model: network='unet': Did you mean 'fpunet'"),
         (["model.depth=3"], "model: there is no 'depth'"),
         (["model=3"], "model: 3: must be a table"),
         (["diffusion.prediction=eps"], "diffusion: prediction='eps': must be one of"),
