@@ -229,6 +229,15 @@ def check_condition(
         raise InvalidValueError("condition holds NaN or inf: must be finite.")
 
 
+def row(value: Any) -> Any:
+    """An attrs converter: a list, as JSON has it, to a tuple; anything else as it is.
+
+    Args:
+        value: a list, or what a validator will refuse.
+    """
+    return tuple(value) if isinstance(value, list) else value
+
+
 def flag(_: Any, field: Any, value: Any) -> None:
     """An attrs validator: True or False.
 

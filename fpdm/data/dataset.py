@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from attrs import field, frozen
 from torch import Tensor
 
-from fpdm.checks import check_extents, shows
+from fpdm.checks import check_extents, row, shows
 
 
 @frozen(eq=False)
@@ -45,10 +45,6 @@ class LatentSpace:
     shift_factor: float = 0.0
 
 
-def _sizes(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
 @frozen
 class Shape:
     """The sizes that a network takes from its data.
@@ -69,11 +65,11 @@ class Shape:
     """
 
     channels: int
-    size: int | tuple[int, ...] = field(converter=_sizes)
+    size: int | tuple[int, ...] = field(converter=row)
     num_classes: int = 0
     class_names: Mapping[int, str] = field(factory=dict)
     latent_space: LatentSpace | None = None
-    condition_size: int | tuple[int, ...] | None = field(default=None, converter=_sizes)
+    condition_size: int | tuple[int, ...] | None = field(default=None, converter=row)
 
     @property
     def sample(self) -> tuple[int, ...]:

@@ -7,14 +7,13 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 
-from fpdm.checks import real, whole
+from fpdm.checks import real, row, whole
 from fpdm.data.records import (
     build,
     digits_of_sha256,
     matching,
     name_or_none,
     read_record,
-    row,
     texts,
 )
 from fpdm.data.shards import Layout

@@ -101,15 +101,6 @@ def texts(_: Any, field: Any, value: Any) -> None:
         raise InvalidValueError(f"{field.name}={value!r}: must be a list of texts.")
 
 
-def row(value: Any) -> Any:
-    """An attrs converter: a list, as JSON has it, to a tuple; anything else as it is.
-
-    Args:
-        value: a list, or what a validator will refuse.
-    """
-    return tuple(value) if isinstance(value, list) else value
-
-
 def matching(pattern: str, described: str) -> Any:
     """An attrs validator: a text that matches a pattern.
 

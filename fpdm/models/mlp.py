@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
@@ -128,6 +128,7 @@ class MLP(FixedPointNetwork):
     """
 
     name: ClassVar[str] = "mlp"
+    _least: ClassVar[dict[str, int]] = {"width": 1, "evals": 1}
 
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
@@ -158,17 +159,3 @@ class MLP(FixedPointNetwork):
             evals=evals,
             training_solver=training_solver,
         )
-
-    @classmethod
-    def check_option(cls, name: str, value: Any) -> None:
-        """Check one option before there are data to build for.
-
-        Args:
-            name: of the option.
-            value: of it.
-
-        Raises:
-            InvalidValueError: it is not allowed.
-        """
-        if name in ("width", "evals"):
-            check_whole(name, value, minimum=1)

@@ -88,6 +88,9 @@ class FixedPointNetwork(EmbeddedNetwork):
     post_passes: ClassVar[Any] = 1
     """Those of the part after."""
 
+    _least: ClassVar[dict[str, int]] = {}
+    """Options that are whole numbers, and what each is at least."""
+
     def __init__(
         self,
         pre: nn.Module,
@@ -104,10 +107,10 @@ class FixedPointNetwork(EmbeddedNetwork):
         super().__init__()
         _check_parts(pre=pre, block=block, post=post)
         self.check_sizes(self.config.get("num_classes"), self.config.get("condition_size"))
-        labels = 0 if self.null_class is None else self.null_class + 1
+        classes = self.config.get("num_classes") or 0
         self.embeddings = Embeddings(
             check_whole("width", width, minimum=1),
-            labels=labels or (0 if self.condition_size else self.config.get("num_classes") or 0),
+            labels=classes + (self.null_class is not None),
             condition_size=self.condition_size,
         )
         layer = FixedPointLayer(
@@ -140,6 +143,20 @@ class FixedPointNetwork(EmbeddedNetwork):
                 f"num_classes={classes}, condition_size={condition_size}: a network is told one of "
                 f"them; give num_classes=0."
             )
+
+    @classmethod
+    def check_option(cls, name: str, value: Any) -> None:
+        """Check one option before there are data to build for.
+
+        Args:
+            name: of the option.
+            value: of it.
+
+        Raises:
+            InvalidValueError: it is not allowed.
+        """
+        if name in cls._least:
+            check_whole(name, value, minimum=cls._least[name])
 
     @property
     def layer(self) -> FixedPointLayer:

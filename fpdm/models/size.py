@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, fields, frozen
 
-from fpdm.checks import check_choice, check_extents, check_whole, flag, real, whole
+from fpdm.checks import check_choice, check_extents, check_whole, flag, real, row, whole
 from fpdm.errors import InvalidValueError
 
 CLOCKS = ("thousand", "sit", "unit")
@@ -51,10 +51,6 @@ def condition_extents(value: object) -> tuple[int, ...]:
     return extents
 
 
-def _row(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
 @frozen
 class Size:
     """The sizes of a transformer over the patches of an image.
@@ -79,7 +75,7 @@ class Size:
         InvalidValueError: a size is not allowed, or two do not fit together.
     """
 
-    sample_size: int | tuple[int, ...] = field(converter=_row, validator=_sample_size)
+    sample_size: int | tuple[int, ...] = field(converter=row, validator=_sample_size)
     patch_size: int = field(validator=whole(minimum=1))
     in_channels: int = field(validator=whole(minimum=1))
     hidden_size: int = field(validator=whole(minimum=4))
@@ -91,7 +87,7 @@ class Size:
     stored_positions: bool = field(validator=flag)
     clock: str | None = field(default="thousand", validator=_clock)
     condition_size: int | tuple[int, ...] | None = field(
-        default=None, converter=_row, validator=_condition_size
+        default=None, converter=row, validator=_condition_size
     )
 
     @classmethod

@@ -258,6 +258,7 @@ class FPUNet(FixedPointNetwork):
     """
 
     name: ClassVar[str] = "fpunet"
+    _least: ClassVar[dict[str, int]] = {"width": 1, "halvings": 0, "evals": 1}
 
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
@@ -302,21 +303,6 @@ class FPUNet(FixedPointNetwork):
     def post_passes(self) -> int:
         """Passes on the way up, likewise."""
         return cast("int", self.config["halvings"])
-
-    @classmethod
-    def check_option(cls, name: str, value: Any) -> None:
-        """Check one option before there are data to build for.
-
-        Args:
-            name: of the option.
-            value: of it.
-
-        Raises:
-            InvalidValueError: it is not allowed.
-        """
-        least = {"width": 1, "halvings": 0, "evals": 1}
-        if name in least:
-            check_whole(name, value, minimum=least[name])
 
 
 def _dimensions(sample_size: object, halvings: int) -> int:

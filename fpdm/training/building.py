@@ -13,6 +13,7 @@ from fpdm.diffusion.conditions import CONDITION, LABELS, keyword_of
 from fpdm.errors import FPDMError, InvalidValueError
 from fpdm.models import SavedNetwork
 from fpdm.models.offered import check_offered
+from fpdm.models.size import condition_extents
 from fpdm.plugins import host
 from fpdm.plugins.options import parameters
 from fpdm.training.config import NAMED
@@ -89,7 +90,9 @@ def check_network(network: object, shape: Shape, *, name: str) -> None:
             f"{name}: the data have a condition of size {shape.condition_size}, and the network "
             f"takes none: it needs a condition_size."
         )
-    if keyword == CONDITION and network.condition_size != _row(shape.condition_size):
+    size = shape.condition_size
+    known = None if size is None else condition_extents(size)
+    if keyword == CONDITION and network.condition_size != known:
         raise InvalidValueError(
             f"{name}: it takes a condition of size {network.condition_size}, and that of the data "
             f"is {shape.condition_size}."
@@ -99,10 +102,6 @@ def check_network(network: object, shape: Shape, *, name: str) -> None:
         raise InvalidValueError(
             f"{name}: it has {classes} classes, and the data {shape.num_classes}."
         )
-
-
-def _row(size: int | tuple[int, ...] | None) -> tuple[int, ...] | None:
-    return (size,) if isinstance(size, int) else size
 
 
 def _create(table: str, fields: Mapping[str, Any], **given: Any) -> Any:
