@@ -113,7 +113,8 @@ def sample(
             f"--out {out}: must end in .png or .npz, or be the name of a folder."
         )
     if out is not None:
-        _check_one_file(out, {"--batch-size": batch_size is not None and out.suffix == ".png"})
+        drawn = batch_size is not None and out.suffix.lower() == ".png"
+        _check_one_file(out, {"--batch-size": drawn, "--npz": npz})  # before anything is loaded
     _check_numbers(seed=seed, num=num, batch_size=batch_size, guidance_scale=guidance_scale)
     if classes == []:
         raise InvalidValueError("--classes: must be followed by a number or a name, or by several.")
