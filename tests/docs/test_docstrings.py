@@ -39,7 +39,10 @@ SOURCED = {
     "fpdm": "DiT EvenDDIMScheduler EvenDDPMScheduler FPDiT FixedPointLayer FlowScheduler",
     "fpdm.allocator": "apportion",
     "fpdm.diffusion": "Diffusion Diffusion.loss",
-    "fpdm.evaluation": "frechet_distance",
+    "fpdm.evaluation": (
+        "bootstrap frechet_at_infinity frechet_distance kernel_distance precision_recall "
+        "TorchScript read_archive write_archive"
+    ),
     "fpdm.diffusion.guidance": "Guidance",
     "fpdm.models.block": "Attention Block",
     "fpdm.models.conditioning": "TimestepEmbedding",
