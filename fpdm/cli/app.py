@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter
 
 import fpdm
-from fpdm.cli import console, convert, demo, encode, new_plugin, plugins, sample, train
+from fpdm.cli import console, convert, demo, encode, evaluate, new_plugin, plugins, sample, train
 from fpdm.cli.ending import ending
 from fpdm.cli.examples import epilogue
 
@@ -42,6 +42,7 @@ for command, examples in (
     (sample.sample, sample.EXAMPLES),
     (train.train, train.EXAMPLES),
     (encode.encode, encode.EXAMPLES),
+    (evaluate.evaluate, evaluate.EXAMPLES),
     (convert.convert, convert.EXAMPLES),
     (new_plugin.new_plugin, new_plugin.EXAMPLES),
 ):

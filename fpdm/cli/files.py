@@ -38,22 +38,23 @@ def check_picture(out: Path) -> None:
     check_file(out, (".png",))
 
 
-def check_file(out: Path, endings: Sequence[str]) -> None:
+def check_file(out: Path, endings: Sequence[str], *, option: str = "--out") -> None:
     """Check that a file of some kind can be written to a path.
 
     Args:
         out: the path.
         endings: of the names of such files, in small letters.
+        option: what names it on the command line.
 
     Raises:
         InvalidValueError: it cannot.
     """
     if out.suffix.lower() not in endings:
-        raise InvalidValueError(f"--out {out}: must end in {' or '.join(endings)}.")
+        raise InvalidValueError(f"{option} {out}: must end in {' or '.join(endings)}.")
     if out.is_dir():
-        raise InvalidValueError(f"--out {out}: is a folder; must be a file.")
+        raise InvalidValueError(f"{option} {out}: is a folder; must be a file.")
     if not out.parent.is_dir():
-        raise InvalidValueError(f"--out {out}: there is no folder {out.parent}.")
+        raise InvalidValueError(f"{option} {out}: there is no folder {out.parent}.")
 
 
 def write_picture(picture: Image.Image, out: Path) -> None:

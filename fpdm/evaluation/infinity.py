@@ -33,8 +33,8 @@ def frechet_at_infinity(
         a: samples, (n, …), n ≥ 2; as of [`frechet_distance`][fpdm.evaluation.frechet_distance].
         b: samples, (m, …) with the same number of features; or a Gaussian.
         seed: of the shuffle.
-        parts: into how many at most, ≥ 2; fewer where these would hold no more samples than there
-            are features.
+        parts: into how many at most, ≥ 2; fewer where these would hold no more samples than twice
+            as many as there are features, of which the line is bent.
 
     Returns:
         A finite number. It may be slightly negative where the distance is near 0: an estimate
@@ -67,7 +67,7 @@ def frechet_at_infinity(
             FewSamplesWarning,
             stacklevel=2,
         )
-    usable = max(2, min(parts, count // (features + 1)))
+    usable = max(2, min(parts, count // (2 * features + 1)))
     order = np.random.default_rng(seed).permutation(count)
     sizes, distances = [], []
     for size in (count // number for number in range(1, usable + 1)):

@@ -20,7 +20,7 @@ from fpdm.evaluation.features import BATCH_SIZE, Extracted, Features, Pixels, ex
 from fpdm.evaluation.frechet import frechet_distance
 from fpdm.evaluation.gaussian import FewSamplesWarning, Gaussian
 from fpdm.evaluation.infinity import frechet_at_infinity
-from fpdm.evaluation.kernel import kernel_distance
+from fpdm.evaluation.kernel import distance_to
 from fpdm.evaluation.manifold import precision_recall
 from fpdm.evaluation.resampling import Interval, bootstrap
 
@@ -214,12 +214,9 @@ def measuring(
     yield found
     if data is None:
         return
-    intervals = _interval("kernel", kernel_distance, rows, data, settings)
-    found = evolve(
-        found,
-        kernel=kernel_distance(rows, data),
-        intervals={**found.intervals, **intervals},
-    )
+    kernel = distance_to(data)
+    intervals = _interval("kernel", lambda some, _: kernel(some), rows, None, settings)
+    found = evolve(found, kernel=kernel(rows), intervals={**found.intervals, **intervals})
     yield found
     few = min(len(rows), len(data))
     if few <= settings.neighbours:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -39,8 +41,25 @@ def kernel_distance(a: ArrayLike, b: ArrayLike) -> float:
         True
     """
     x, y = pair(a, b, least=2)
-    across = _total(x, y) / (len(x) * len(y))
-    return _within(x) + _within(y) - 2 * across
+    return distance_to(y)(x)
+
+
+def distance_to(data: Array) -> Callable[[Array], float]:
+    """The kernel distance to data of which the part that is theirs alone is computed once.
+
+    Args:
+        data: (m, d), m ≥ 2, finite.
+
+    Returns:
+        A function of samples, (n, d), n ≥ 2.
+    """
+    within = _within(data)
+
+    def distance(samples: Array) -> float:
+        across = _total(samples, data) / (len(samples) * len(data))
+        return _within(samples) + within - 2 * across
+
+    return distance
 
 
 def _within(samples: Array) -> float:

@@ -152,19 +152,18 @@ class Classifier:
         Raises:
             StorageError: it cannot be written.
         """
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         told = {
-            "format": FORMAT,
-            "sample": json.dumps(self.sample),
-            "num_classes": str(self.num_classes),
-            "seed": str(self.seed),
+            "sample": self.sample,
+            "num_classes": self.num_classes,
+            "seed": self.seed,
             "known": self.known,
-            "held_out": repr(self.held_out),
+            "held_out": self.held_out,
         }
         tensors = {name: value.cpu() for name, value in self.network.state_dict().items()}
         with written_file(Path(path)) as beside:
-            save_file(tensors, beside, metadata=told)
+            beside.write_bytes(save(tensors, {FORMAT: json.dumps(told)}))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Classifier:
@@ -180,25 +179,19 @@ class Classifier:
 
         try:
             with safe_open(path, "pt") as file:
-                told = file.metadata() or {}
-                if told.get("format") != FORMAT:
+                written = (file.metadata() or {}).get(FORMAT)
+                if written is None:
                     raise ValueError(f"it is no {FORMAT!r}")
-                sample = tuple(json.loads(told["sample"]))
-                network = reader(sample, int(told["num_classes"]))
+                told = json.loads(written)
+                told["sample"] = tuple(told["sample"])
+                network = reader(told["sample"], told["num_classes"])
                 network.load_state_dict({name: file.get_tensor(name) for name in list(file.keys())})
         except Exception as error:  # a damaged file fails in many ways
             said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise InvalidValueError(
                 f"{path} cannot be read as a classifier: {said}; remove it, and one is trained."
             ) from error
-        return cls(
-            network.eval(),
-            sample,
-            int(told["num_classes"]),
-            int(told["seed"]),
-            told["known"],
-            float(told["held_out"]),
-        )
+        return cls(network.eval(), **told)
 
     @staticmethod
     def digest(reference: Dataset) -> str:

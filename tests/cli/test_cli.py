@@ -131,7 +131,9 @@ def test_demo_prints_a_table_and_draws_a_picture(tmp_path, capsys):
     assert size(out)[1] > 12 * 40
 
 
-@pytest.mark.parametrize("command", ["demo", "sample", "train", "encode", "convert", "plugins"])
+@pytest.mark.parametrize(
+    "command", ["demo", "sample", "train", "encode", "evaluate", "convert", "plugins"]
+)
 def test_help_has_examples(command, capsys):
     code, printed, _ = run(capsys, command, "--help")
     assert code == 0

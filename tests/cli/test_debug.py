@@ -58,6 +58,7 @@ MISTAKES = [
     (["dmeo"], "UnknownCommandError", "dmeo"),
     (["train", "digitz"], "UnknownNameError", "Did you mean 'digits'?"),
     (["encode", "nowhere", "there"], "MissingArgumentError", "--vae"),
+    (["evaluate", "nowhere", "--reference", "digits"], "UnknownNameError", "no such file or"),
     (["convert", "nowhere.pt", "there"], "Error", "nowhere.pt"),
     (["demo", "--num", "3"], "InvalidValueError", "num=3"),
     (["new-plugin", "1"], "InvalidValueError", "1"),

@@ -10,7 +10,7 @@ import pytest
 import fpdm
 from tests.places import ROOT
 
-COMMANDS = ("demo", "sample", "train", "encode", "convert", "new-plugin", "plugins")
+COMMANDS = (*("demo", "sample", "train", "encode", "evaluate", "convert", "new-plugin", "plugins"),)
 HELP = [
     [],
     ["--help"],
@@ -40,6 +40,13 @@ MISTAKES = [
     ["train", "--out", ""],
     ["train", "--resume", "--overwrite"],
     ["encode", "source", "target"],
+    ["evaluate"],
+    ["evaluate", "samples"],
+    ["evaluate", "--reference", "digits"],
+    ["evaluate", "samples", "--reference", "digits", "--bootstrap", "1"],
+    ["evaluate", "samples", "--reference", "digits", "--level", "nan"],
+    ["evaluate", "samples", "--reference", "digits", "--features", "pixles"],
+    ["evaluate", "samples", "--reference", "digits", "--json", "no/such/folder/a.json"],
     ["convert", "source"],
     ["new-plugin", "Not A Name"],
     ["plugins", "show"],

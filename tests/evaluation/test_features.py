@@ -146,6 +146,9 @@ def test_a_tenth_is_seen_by_no_step():
 
 def test_what_is_kept_is_the_same(striped, tmp_path):
     striped.save(tmp_path / "kept.safetensors")
+    (tmp_path / "other").write_text("")
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1  # that of every new file
     again = Classifier.load(tmp_path / "kept.safetensors")
     images = stripes(30).samples
     assert (again(images) == striped(images)).all()
