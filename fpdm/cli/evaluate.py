@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from fpdm.checks import check_real, check_whole
 from fpdm.cli import console
 from fpdm.cli.components import Whole
+from fpdm.cli.copies import check_shows, draw_copies
 from fpdm.cli.devices import check_device
 from fpdm.cli.figures import print_evaluations, write_evaluations
 from fpdm.cli.files import Place, check_file
@@ -51,6 +52,7 @@ def evaluate(
     classifier: Place | None = None,
     json_: Annotated[Place | None, Parameter(name=["--json"])] = None,
     reference_npz: Place | None = None,
+    grid: Place | None = None,
 ) -> None:
     """Measure samples against real ones: Fréchet and kernel distance, precision and recall.
 
@@ -84,6 +86,9 @@ def evaluate(
         json_: a file for all figures, with what they depend on.
         reference_npz: a file for the images of the reference, as the evaluation suite of ADM reads
             them.
+        grid: a PNG of some samples of each set, and beside each what is nearest to it in the
+            reference by these features, with the distance: a sample that was learned by heart
+            stands beside itself.
     """
     _check_numbers(samples, neighbours=neighbours, bootstrap=bootstrap, level=level, seed=seed)
     check_whole("batch_size", batch_size, minimum=1)
@@ -92,6 +97,8 @@ def evaluate(
         check_file(json_, (".json",), option="--json")
     if reference_npz is not None:
         check_file(reference_npz, (".npz",), option="--reference-npz")
+    if grid is not None:
+        check_file(grid, (".png",), option="--grid")
     place = None if device is None else check_device(device)
 
     from fpdm.cli.judged import open_samples
@@ -100,6 +107,8 @@ def evaluate(
     real = open_samples(reference, size=size, statistics=statistics)
     sets = [open_samples(name, size=size) for name in samples]
     alike = channels_of_all(sets, real)
+    if grid is not None:
+        check_shows(sets, real, grid)
     if reference_npz is not None:
         _write_reference(real, reference_npz)
     chosen = features_named(features, real, classifier, resize=resize, seed=seed, device=place)
@@ -107,9 +116,9 @@ def evaluate(
     bars = Bars(chosen, channels=alike, batch_size=batch_size)
     there = bars.extracted(real)
     settings = Settings(neighbours, bootstrap, level, seed)
+    rows = [bars.extracted(each, wanted) for each, wanted in zip(sets, told, strict=True)]
     found = []
-    for each, wanted in zip(sets, told, strict=True):
-        here = bars.extracted(each, wanted)
+    for each, here in zip(sets, rows, strict=True):
         measured = bars.measured(each.name, here, there, settings)
         facts = {
             "source": each.name,
@@ -124,6 +133,8 @@ def evaluate(
     if json_ is not None:
         write_evaluations(found, json_)
         console.say(f"Wrote all figures to {json_}.")
+    if grid is not None:
+        draw_copies(sets, rows, real, there, grid)
 
 
 def _check_numbers(

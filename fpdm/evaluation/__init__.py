@@ -9,7 +9,7 @@ from fpdm.evaluation.infinity import frechet_at_infinity
 from fpdm.evaluation.judging import Evaluation, Settings, evaluate
 from fpdm.evaluation.kernel import kernel_distance
 from fpdm.evaluation.manifold import PrecisionRecall, precision_recall
-from fpdm.evaluation.nearest import nearest_distance
+from fpdm.evaluation.nearest import Neighbours, nearest_distance, nearest_neighbours
 from fpdm.evaluation.pictures import ImageArray, ImageFiles
 from fpdm.evaluation.resampling import Interval, bootstrap
 from fpdm.evaluation.spread import Spread, spread
@@ -26,6 +26,7 @@ __all__ = [
     "ImageArray",
     "ImageFiles",
     "Interval",
+    "Neighbours",
     "Pixels",
     "PrecisionRecall",
     "Settings",
@@ -37,6 +38,7 @@ __all__ = [
     "frechet_distance",
     "kernel_distance",
     "nearest_distance",
+    "nearest_neighbours",
     "precision_recall",
     "read_archive",
     "spread",

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fpdm.evaluation.pairs import Array, pair
 
-ROWS = 1024
+ROWS = 256
 """Samples whose kernel is computed at once."""
 
 

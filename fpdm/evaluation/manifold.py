@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-from attrs import frozen
 from numpy.typing import ArrayLike, NDArray
 
 from fpdm.checks import check_whole
 from fpdm.evaluation.pairs import Array, pair
 
-ROWS = 1024
+ROWS = 256
 """Samples whose distances are computed at once."""
 
 ROUNDING = 1e-12
 """Of the squared norms: by how much a squared distance may be off."""
 
 
-@frozen
-class PrecisionRecall:
+class PrecisionRecall(NamedTuple):
     """How much of two sets lies within the other.
 
     It can be unpacked: `precision, recall = precision_recall(samples, data)`.
@@ -31,9 +30,6 @@ class PrecisionRecall:
 
     precision: float
     recall: float
-
-    def __iter__(self) -> Iterator[float]:
-        return iter((self.precision, self.recall))
 
 
 def precision_recall(a: ArrayLike, b: ArrayLike, *, neighbours: int = 3) -> PrecisionRecall:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from fpdm.cli.judged import Judged, labels_of
 from fpdm.data import digits
+from fpdm.drawing import gallery
 from fpdm.evaluation import DigitClassifier, ImageFiles, frechet_distance, write_archive
 from fpdm.evaluation.trained import Fitting
 from tests.commands import run
@@ -171,6 +172,30 @@ def test_the_reference_is_written_as_the_suite_of_adm_reads_it(drawn, tmp_path, 
 
 
 @pytest.mark.filterwarnings("ignore::fpdm.evaluation.FewSamplesWarning")
+def test_what_was_learned_by_heart_stands_beside_itself(drawn, tmp_path, capsys, monkeypatch):
+    rows = []
+    monkeypatch.setattr(
+        "fpdm.drawing.gallery",
+        lambda given, title: rows.extend(given) or gallery(given, title=title),
+    )
+    write_images(digits().images[700:720], tmp_path / "copied")
+    out = tmp_path / "grid.png"
+    sets = (tmp_path / "copied", drawn)
+    command = ("evaluate", *sets, "--reference", "digits", "--grid", out, *FAST)
+    code, printed, _ = run(capsys, *command)
+    assert code == 0
+    assert f"Wrote samples beside their nearest real images to {out}." in printed
+    with Image.open(out) as picture:
+        assert picture.height > 16 * 44
+    assert [len(row.images) for row in rows] == [6] * 32
+    assert [bool(row.heading) for row in rows] == [True, *[False] * 15] * 2
+    for row in rows[:16]:
+        assert (np.asarray(row.images[0]) == np.asarray(row.images[1])).all()
+        assert float(row.label) < 0.03  # of eight bits
+    assert all(float(row.label) > 0.3 for row in rows[16:])
+
+
+@pytest.mark.filterwarnings("ignore::fpdm.evaluation.FewSamplesWarning")
 def test_samples_that_are_no_images(tmp_path, capsys):
     rng = np.random.default_rng(0)
     for name in ("drawn", "real"):
@@ -240,6 +265,8 @@ MISTAKES = {
     "level=1.0": ["samples", *AGAINST, "--level", "1"],
     "size=0": ["samples", *AGAINST, "--size", "0"],
     "neighbours=0": ["samples", *AGAINST, "--neighbours", "0"],
+    "--grid a.gif: must end in .png": ["samples", *AGAINST, "--grid", "a.gif"],
+    "--grid a.png: mu.npz holds no images": ["samples", "--reference", "mu.npz", "--grid", "a.png"],
     "--json a.txt: must end in .json": ["samples", *AGAINST, "--json", "a.txt"],
     "--json no/a.json: there is no folder no": ["samples", *AGAINST, "--json", "no/a.json"],
     "--device abacus": ["samples", *AGAINST, "--device", "abacus"],
