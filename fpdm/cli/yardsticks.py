@@ -26,7 +26,6 @@ READING = ("classifier", "digits")
 """Features that read classes."""
 
 BESIDE = ".classifier.safetensors"
-STAGES = 3
 
 
 def check_options(
@@ -228,9 +227,10 @@ class Bars:
             there: those of the reference, or their Gaussian.
             settings: how to measure.
         """
-        from fpdm.evaluation.judging import measuring
+        from fpdm.evaluation.judging import measuring, stages
 
         steps = measuring(here, there, features=self.features.name, settings=settings)
-        with progress.bar(iterable=steps, total=STAGES, desc=f"measures of {name}") as bar:
+        total = stages(there, settings)
+        with progress.bar(iterable=steps, total=total, desc=f"measures of {name}") as bar:
             *_, found = bar
         return found

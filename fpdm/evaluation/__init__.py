@@ -6,10 +6,11 @@ from fpdm.evaluation.features import Features, Pixels
 from fpdm.evaluation.frechet import frechet_distance
 from fpdm.evaluation.gaussian import FewSamplesWarning, Gaussian
 from fpdm.evaluation.infinity import frechet_at_infinity
-from fpdm.evaluation.judging import Evaluation, Settings, evaluate
+from fpdm.evaluation.judging import evaluate
 from fpdm.evaluation.kernel import kernel_distance
 from fpdm.evaluation.manifold import PrecisionRecall, precision_recall
 from fpdm.evaluation.nearest import Neighbours, nearest_distance, nearest_neighbours
+from fpdm.evaluation.outcome import Evaluation, Settings
 from fpdm.evaluation.pictures import ImageArray, ImageFiles
 from fpdm.evaluation.resampling import Interval, bootstrap
 from fpdm.evaluation.spread import Spread, spread

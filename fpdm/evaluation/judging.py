@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from attrs import asdict, evolve, field, frozen
+from attrs import evolve
 from torch import Tensor
 
-import fpdm
-from fpdm.checks import check_labels, check_whole, shows
+from fpdm.checks import check_labels, shows
 from fpdm.data.dataset import Dataset
 from fpdm.data.tensors import Tensors
 from fpdm.errors import InvalidValueError
@@ -22,80 +21,8 @@ from fpdm.evaluation.gaussian import FewSamplesWarning, Gaussian
 from fpdm.evaluation.infinity import frechet_at_infinity
 from fpdm.evaluation.kernel import distance_to
 from fpdm.evaluation.manifold import precision_recall
-from fpdm.evaluation.resampling import Interval, bootstrap
-
-MEASURES = ("frechet", "frechet_at_infinity", "kernel", "precision", "recall", "accuracy")
-"""What is measured, by the names of `Evaluation`."""
-
-
-@frozen
-class Settings:
-    """How samples are measured, beside their features.
-
-    Args:
-        neighbours: of precision and recall, k ≥ 1.
-        repeats: resamples from which intervals are taken, ≥ 2; 0 for no intervals.
-        level: of the intervals.
-        seed: of the resamples, and of the extrapolation.
-    """
-
-    neighbours: int = 3
-    repeats: int = 100
-    level: float = 0.95
-    seed: int = 0
-
-
-@frozen(kw_only=True)
-class Evaluation:
-    """What was measured of samples, and how.
-
-    Attributes:
-        frechet: the Fréchet distance; smaller is better, and 0 is best.
-        frechet_at_infinity: what it would be of infinitely many samples; may be slightly negative.
-        kernel: the kernel distance; 0 is best, and may be slightly negative. None, as what follows,
-            where all that is known of the reference is its statistics.
-        precision: the share of samples among the data, from 0 to 1.
-        recall: the share of data among the samples, from 0 to 1.
-        accuracy: the share of samples that are read as what they were to be, from 0 to 1; None
-            where there are no labels, or the features read none.
-        intervals: by the name of a distance, where other samples like these would lie.
-        features: what was compared, by its name.
-        dimensions: how many features there are.
-        samples: how many samples.
-        reference: how many data; None where all that is known of them is their statistics.
-        settings: how they were measured.
-        facts: what else is known, as plain data, such as how the samples were drawn.
-        version: of this package.
-    """
-
-    frechet: float
-    frechet_at_infinity: float
-    kernel: float | None = None
-    precision: float | None = None
-    recall: float | None = None
-    accuracy: float | None = None
-    intervals: Mapping[str, Interval] = field(factory=dict)
-    features: str
-    dimensions: int
-    samples: int
-    reference: int | None
-    settings: Settings = field(factory=Settings)
-    facts: Mapping[str, Any] = field(factory=dict)
-    version: str = fpdm.__version__
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures and how they were measured, as plain data, which `json.dumps` takes."""
-        return {
-            **{name: getattr(self, name) for name in MEASURES},
-            "intervals": {name: [each.low, each.high] for name, each in self.intervals.items()},
-            "features": self.features,
-            "dimensions": self.dimensions,
-            "samples": self.samples,
-            "reference": self.reference,
-            "settings": asdict(self.settings),
-            "version": self.version,
-            **self.facts,
-        }
+from fpdm.evaluation.outcome import Evaluation, Settings
+from fpdm.evaluation.resampling import centred, resampled
 
 
 def evaluate(
@@ -174,8 +101,7 @@ def measuring(
         settings: how to measure.
 
     Yields:
-        What is known so far: first the distances of Gaussians, then also the kernel distance, then
-        all; against a Gaussian the first alone.
+        What is known so far, after each distance, each of its resamples, and at the end with all.
 
     Raises:
         InvalidValueError: there are fewer than two samples, or other features than those of the
@@ -184,8 +110,6 @@ def measuring(
     Warns:
         FewSamplesWarning: there are too few samples for what is measured.
     """
-    check_whole("neighbours", settings.neighbours, minimum=1)
-    check_whole("repeats", settings.repeats, minimum=0)
     rows = samples.rows
     _check_count(len(rows))
     data = None if isinstance(reference, Gaussian) else reference.rows
@@ -204,7 +128,6 @@ def measuring(
         frechet=distance,
         frechet_at_infinity=frechet_at_infinity(rows, target, seed=settings.seed),
         accuracy=samples.accuracy,
-        intervals=_interval("frechet", frechet_distance, rows, target, settings),
         features=features,
         dimensions=rows.shape[1],
         samples=len(rows),
@@ -212,12 +135,13 @@ def measuring(
         settings=settings,
     )
     yield found
+    found = yield from _with_interval(found, "frechet", frechet_distance, rows, target)
     if data is None:
         return
     kernel = distance_to(data)
-    intervals = _interval("kernel", lambda some, _: kernel(some), rows, None, settings)
-    found = evolve(found, kernel=kernel(rows), intervals={**found.intervals, **intervals})
+    found = evolve(found, kernel=kernel(rows))
     yield found
+    found = yield from _with_interval(found, "kernel", lambda some, _: kernel(some), rows, None)
     few = min(len(rows), len(data))
     if few <= settings.neighbours:
         warnings.warn(
@@ -226,9 +150,21 @@ def measuring(
             FewSamplesWarning,
             stacklevel=2,
         )
+        yield found
         return
     shares = precision_recall(rows, data, neighbours=settings.neighbours)
     yield evolve(found, precision=shares.precision, recall=shares.recall)
+
+
+def stages(reference: Extracted | Gaussian, settings: Settings) -> int:
+    """How often `measuring` yields.
+
+    Args:
+        reference: the features of the data, or the Gaussian of them.
+        settings: how to measure.
+    """
+    distances = 1 if isinstance(reference, Gaussian) else 2
+    return distances * (1 + settings.repeats) + distances - 1
 
 
 def data_of(name: str, samples: Any) -> Dataset:
@@ -302,17 +238,16 @@ def _check_count(count: int, name: str = "set of samples") -> None:
         raise InvalidValueError(f"The {name} holds {count}: at least 2 are needed.")
 
 
-def _interval(
-    name: str, distance: Any, rows: Any, reference: Any, settings: Settings
-) -> dict[str, Interval]:
-    if not settings.repeats:
-        return {}
-    interval = bootstrap(
-        distance,
-        rows,
-        reference,
-        repeats=settings.repeats,
-        seed=settings.seed,
-        level=settings.level,
-    )
-    return {name: interval}
+def _with_interval(
+    found: Evaluation, name: str, distance: Any, rows: Any, reference: Any
+) -> Generator[Evaluation, None, Evaluation]:
+    """Take resamples, one with each yield, and return what is known with their interval."""
+    settings, again = found.settings, []
+    options = {"repeats": settings.repeats, "seed": settings.seed}
+    for each in resampled(distance, rows, reference, **options):
+        again.append(each)
+        if len(again) == settings.repeats:
+            interval = centred(getattr(found, name), again, level=settings.level)
+            found = evolve(found, intervals={**found.intervals, name: interval})
+        yield found
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,11 +76,41 @@ def bootstrap(
     with warnings.catch_warnings():  # of few samples, which the distance itself has said
         warnings.simplefilter("ignore", FewSamplesWarning)
         found = distance(samples, b)
-        again = [distance(some, b) for some in _resamples(samples, repeats, seed)]
+    again = resampled(distance, samples, b, repeats=repeats, seed=seed)
+    return centred(found, list(again), level=level)
+
+
+def resampled(
+    distance: Callable[[Any, Any], float], samples: Array, b: Any, *, repeats: int, seed: int
+) -> Iterator[float]:
+    """The distances of resamples.
+
+    Args:
+        distance: of two sets.
+        samples: (n, d), of which each resample draws n with repetition.
+        b: handed on as it is.
+        repeats: how many.
+        seed: of what is drawn.
+
+    Yields:
+        One distance after the other.
+    """
+    rng = np.random.default_rng(seed)
+    for _ in range(repeats):
+        some = samples[rng.integers(len(samples), size=len(samples))]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FewSamplesWarning)
+            found = distance(some, b)
+        yield found
+
+
+def centred(found: float, again: Sequence[float], *, level: float) -> Interval:
+    """The interval about a distance that resamples say.
+
+    Args:
+        found: the distance.
+        again: those of the resamples.
+        level: the share of them that it is to hold.
+    """
     ends = np.quantile(again, [(1 - level) / 2, (1 + level) / 2]) - np.mean(again) + found
     return Interval(float(ends[0]), float(ends[1]))
-
-
-def _resamples(samples: Array, repeats: int, seed: int) -> Any:
-    rng = np.random.default_rng(seed)
-    return (samples[rng.integers(len(samples), size=len(samples))] for _ in range(repeats))

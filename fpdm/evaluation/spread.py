@@ -8,7 +8,7 @@ import numpy as np
 from attrs import frozen
 
 from fpdm.errors import InvalidValueError
-from fpdm.evaluation.judging import MEASURES, Evaluation
+from fpdm.evaluation.outcome import MEASURES, Evaluation
 
 
 @frozen

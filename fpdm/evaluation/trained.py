@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +45,7 @@ class Classifier:
         seed: of its weights and batches.
         known: what it was trained on, as [`digest`][fpdm.evaluation.Classifier.digest] says it.
         held_out: the share of samples that it has not been trained on and reads right, from 0 to 1;
-            NaN where there are too few.
+            None where there are fewer than ten.
 
     Examples:
         >>> from fpdm.data import digits
@@ -61,7 +60,7 @@ class Classifier:
     num_classes: int
     seed: int
     known: str
-    held_out: float
+    held_out: float | None
 
     @property
     def name(self) -> str:
@@ -274,7 +273,7 @@ class Fitting:
         """
         network = self._scaled()
         known = Classifier.digest(self._reference)
-        made = Classifier(network, self._sample, self._classes, self._seed, known, math.nan)
+        made = Classifier(network, self._sample, self._classes, self._seed, known, None)
         if not len(self._held):
             return made
         right = 0.0

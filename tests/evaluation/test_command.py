@@ -18,6 +18,8 @@ from tests.drawing.folders import names
 from tests.evaluation.networks import Counted, Flagged, script
 
 FAST = ("--bootstrap", 0)
+AGAINST = ("--reference", "digits")
+DIGITS = (*AGAINST, "--features", "digits")
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +217,19 @@ def test_labels_follow_the_numbers_of_files_of_which_some_are_missing(drawn):
     assert labels_of(Judged("x", judged.data, {"classes": []}), None) is None
 
 
+@pytest.mark.filterwarnings("ignore::fpdm.evaluation.FewSamplesWarning")
+def test_classes_that_the_reference_lacks_are_not_judged(tmp_path, capsys):
+    """Such as that of a model without classes, and of another data set."""
+    write_images(digits().images[:20], tmp_path / "drawn")
+    (tmp_path / "drawn" / "samples.json").write_text(json.dumps({"classes": [3, 10]}))
+    command = ("evaluate", tmp_path / "drawn", *DIGITS, *FAST, "--json", tmp_path / "a.json")
+    code, printed, notes = run(capsys, *command)
+    assert code == 0
+    assert "class 10 is none of the 10 of the reference; classes are not judged." in notes
+    assert "read as their class" not in printed
+    assert figures(tmp_path / "a.json")[0]["accuracy"] is None
+
+
 def test_few_samples_are_a_warning_and_no_crash(tmp_path, capsys):
     write_images(digits().images[:2], tmp_path / "two")
     with warnings.catch_warnings():
@@ -228,8 +243,6 @@ def test_few_samples_are_a_warning_and_no_crash(tmp_path, capsys):
     assert "precision and recall are left out" in notes
 
 
-AGAINST = ("--reference", "digits")
-DIGITS = (*AGAINST, "--features", "digits")
 MISTAKES = {
     "--reference": ["samples"],
     "SAMPLES: give at least one": AGAINST,

@@ -25,6 +25,8 @@ from fpdm.evaluation import (
     precision_recall,
     spread,
 )
+from fpdm.evaluation.features import Extracted
+from fpdm.evaluation.judging import measuring, stages
 from tests.evaluation.draws import gaussian
 
 
@@ -55,6 +57,18 @@ def test_all_figures_are_those_of_the_functions():
     assert set(found.intervals) == {"frechet", "kernel"}
     assert (found.samples, found.reference, found.dimensions) == (60, 70, 3)
     assert evaluate(a, b, repeats=0).intervals == {}
+
+
+@pytest.mark.parametrize("repeats", [0, 5])
+def test_it_says_how_far_it_is(repeats):
+    a, b = Extracted(gaussian(0, 60, 3)), Extracted(gaussian(1, 70, 3))
+    settings = Settings(repeats=repeats)
+    for reference in (b, Gaussian.of(b.rows)):
+        found = list(measuring(a, reference, features="rows", settings=settings))
+        assert len(found) == stages(reference, settings)
+        assert set(found[-1].intervals) == ({"frechet", "kernel"} if repeats else set()) - (
+            {"kernel"} if reference is not b else set()
+        )
 
 
 def test_it_can_be_written_as_json():

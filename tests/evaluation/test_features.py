@@ -142,6 +142,7 @@ def test_a_tenth_is_seen_by_no_step():
     assert len(seen) == 45
     fitting.classifier()
     assert len(seen) == 50
+    assert Classifier.fit(stripes(9), steps=1).held_out is None
 
 
 def test_what_is_kept_is_the_same(striped, tmp_path):
