@@ -1,7 +1,9 @@
 """`fpdm evaluate`."""
 
 import json
+import shutil
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 from PIL import Image
 
 from fpdm.cli.judged import Judged, labels_of
-from fpdm.data import digits
+from fpdm.data import LatentSpace, Shape, digits
 from fpdm.drawing import gallery
 from fpdm.evaluation import DigitClassifier, ImageFiles, frechet_distance, write_archive
 from fpdm.evaluation.trained import Fitting
@@ -139,6 +141,12 @@ def test_a_classifier_is_trained_once_and_kept_beside_the_reference(drawn, tmp_p
     code, _, notes = run(capsys, *command, "--seed", 1)
     assert "is of another reference or seed, and trained again." in notes
     assert kept.read_bytes() != written
+    (tmp_path / "real" / "3" / "000000.png").unlink()
+    code, _, notes = run(capsys, *command, "--seed", 1)
+    assert "is of another reference or seed, and trained again." in notes
+    write_images(digits().images[digits().labels == 3][:40], tmp_path / "real" / "again")
+    (tmp_path / "real" / "again" / "000000.png").rename(tmp_path / "real" / "3" / "000000.png")
+    shutil.rmtree(tmp_path / "real" / "again")
     apart = tmp_path / "apart.safetensors"
     assert run(capsys, *command, "--classifier", apart)[0] == 0
     assert apart.read_bytes() == written
@@ -197,6 +205,22 @@ def test_what_was_learned_by_heart_stands_beside_itself(drawn, tmp_path, capsys,
     assert all(float(row.label) > 0.3 for row in rows[16:])
 
 
+def test_images_of_other_sizes_are_brought_to_one(drawn, tmp_path, capsys):
+    (tmp_path / "large").mkdir()
+    for path in drawn.glob("*.png"):
+        with Image.open(path) as image:
+            image.resize((24, 16)).save(tmp_path / "large" / path.name)
+    data = tmp_path / "figures.json"
+    command = ("evaluate", tmp_path / "large", "--reference", drawn, "--json", data, *FAST)
+    code, _, error = run(capsys, *command)
+    assert code == 2
+    assert "must be of one size, to which --size brings images." in error
+    code, *_ = run(capsys, *command, "--size", 4)
+    assert code == 0
+    [found] = figures(data)
+    assert (found["size"], found["dimensions"]) == (4, 16)
+
+
 @pytest.mark.filterwarnings("ignore::fpdm.evaluation.FewSamplesWarning")
 def test_samples_that_are_no_images(tmp_path, capsys):
     rng = np.random.default_rng(0)
@@ -211,8 +235,8 @@ def test_labels_follow_the_numbers_of_files_of_which_some_are_missing(drawn):
     judged = Judged(str(drawn), ImageFiles(drawn), record)
     assert labels_of(judged, None).tolist() == [3, 7, 1] * 20
     files = judged.data.listing.files
-    object.__setattr__(judged.data.listing, "files", (*files[:1], *files[4:]))
-    assert labels_of(judged, None).tolist()[:4] == [3, 7, 1, 3]
+    object.__setattr__(judged.data.listing, "files", (*files[:1], *files[3:]))
+    assert labels_of(judged, None).tolist()[:4] == [3, 3, 7, 1]
     assert labels_of(Judged("x", judged.data, None), None) is None
     assert labels_of(Judged("x", judged.data, {"classes": []}), None) is None
 
@@ -228,6 +252,15 @@ def test_classes_that_the_reference_lacks_are_not_judged(tmp_path, capsys):
     assert "class 10 is none of the 10 of the reference; classes are not judged." in notes
     assert "read as their class" not in printed
     assert figures(tmp_path / "a.json")[0]["accuracy"] is None
+
+
+def test_latents_are_no_samples(monkeypatch, capsys):
+    space = LatentSpace(vae=None, scaling_factor=1.0)
+    latents = SimpleNamespace(shape=Shape(4, 8, latent_space=space))
+    monkeypatch.setattr("fpdm.cli.judged.component", lambda *_: latents)
+    code, _, error = run(capsys, "evaluate", "latents", "--reference", "digits")
+    assert code == 2
+    assert "digits holds latents: give the images themselves." in error
 
 
 def test_few_samples_are_a_warning_and_no_crash(tmp_path, capsys):
