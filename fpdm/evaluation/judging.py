@@ -22,6 +22,7 @@ from fpdm.evaluation.infinity import frechet_at_infinity
 from fpdm.evaluation.kernel import distance_to
 from fpdm.evaluation.manifold import precision_recall
 from fpdm.evaluation.outcome import Evaluation, Settings
+from fpdm.evaluation.pairs import Array
 from fpdm.evaluation.resampling import centred, resampled
 
 
@@ -105,55 +106,27 @@ def measuring(
 
     Raises:
         InvalidValueError: there are fewer than two samples, or other features than those of the
-            reference, or a setting is not allowed.
+            reference.
 
     Warns:
         FewSamplesWarning: there are too few samples for what is measured.
     """
     rows = samples.rows
-    _check_count(len(rows))
-    data = None if isinstance(reference, Gaussian) else reference.rows
-    if isinstance(reference, Gaussian):
-        target = reference
-    else:
-        _check_count(len(reference.rows), "reference")
-        target = Gaussian.of(reference.rows, name="the reference")
-    if target.mean.size != rows.shape[1]:
-        raise InvalidValueError(
-            f"{features} are {rows.shape[1]} of each sample, and the reference has "
-            f"{target.mean.size}: it must be of the same features."
-        )
-    distance = frechet_distance(Gaussian.of(rows, name="the set of samples"), target)
+    target = _target(rows, reference, features)
     found = Evaluation(
-        frechet=distance,
+        frechet=frechet_distance(Gaussian.of(rows, name="the set of samples"), target),
         frechet_at_infinity=frechet_at_infinity(rows, target, seed=settings.seed),
         accuracy=samples.accuracy,
         features=features,
         dimensions=rows.shape[1],
         samples=len(rows),
-        reference=None if data is None else len(data),
+        reference=None if isinstance(reference, Gaussian) else len(reference.rows),
         settings=settings,
     )
     yield found
     found = yield from _with_interval(found, "frechet", frechet_distance, rows, target)
-    if data is None:
-        return
-    kernel = distance_to(data)
-    found = evolve(found, kernel=kernel(rows))
-    yield found
-    found = yield from _with_interval(found, "kernel", lambda some, _: kernel(some), rows, None)
-    few = min(len(rows), len(data))
-    if few <= settings.neighbours:
-        warnings.warn(
-            f"{few} samples have no {settings.neighbours} neighbours each: precision and recall "
-            f"are left out.",
-            FewSamplesWarning,
-            stacklevel=2,
-        )
-        yield found
-        return
-    shares = precision_recall(rows, data, neighbours=settings.neighbours)
-    yield evolve(found, precision=shares.precision, recall=shares.recall)
+    if not isinstance(reference, Gaussian):
+        yield from _of_pairs(found, rows, reference.rows)
 
 
 def stages(reference: Extracted | Gaussian, settings: Settings) -> int:
@@ -238,8 +211,42 @@ def _check_count(count: int, name: str = "set of samples") -> None:
         raise InvalidValueError(f"The {name} holds {count}: at least 2 are needed.")
 
 
+def _target(rows: Array, reference: Extracted | Gaussian, features: str) -> Gaussian:
+    """What Fréchet distances are measured to, once both sets are seen to be comparable."""
+    _check_count(len(rows))
+    if not isinstance(reference, Gaussian):
+        _check_count(len(reference.rows), "reference")
+        reference = Gaussian.of(reference.rows, name="the reference")
+    if reference.mean.size != rows.shape[1]:
+        raise InvalidValueError(
+            f"{features} are {rows.shape[1]} of each sample, and the reference has "
+            f"{reference.mean.size}: it must be of the same features."
+        )
+    return reference
+
+
+def _of_pairs(found: Evaluation, rows: Array, data: Array) -> Iterator[Evaluation]:
+    """What compares single samples with single data: the kernel distance, precision and recall."""
+    kernel = distance_to(data)
+    found = evolve(found, kernel=kernel(rows))
+    yield found
+    found = yield from _with_interval(found, "kernel", lambda some, _: kernel(some), rows, None)
+    few, neighbours = min(len(rows), len(data)), found.settings.neighbours
+    if few > neighbours:
+        shares = precision_recall(rows, data, neighbours=neighbours)
+        found = evolve(found, precision=shares.precision, recall=shares.recall)
+    else:
+        warnings.warn(
+            f"{few} samples have no {neighbours} neighbours each: precision and recall are left "
+            f"out.",
+            FewSamplesWarning,
+            stacklevel=2,
+        )
+    yield found
+
+
 def _with_interval(
-    found: Evaluation, name: str, distance: Any, rows: Any, reference: Any
+    found: Evaluation, name: str, distance: Any, rows: Array, reference: Any
 ) -> Generator[Evaluation, None, Evaluation]:
     """Take resamples, one with each yield, and return what is known with their interval."""
     settings, again = found.settings, []
