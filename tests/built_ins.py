@@ -18,7 +18,7 @@ PROMISED = {
     "init": ["features", "reuse", "extrapolate"],
     "gradient": ["sjfb", "jfb", "unrolled", "implicit", "phantom"],
     "network": ["fpdit", "dit"],
-    "dataset": ["digits", "image-folder", "latents", "fast-dit"],
+    "dataset": ["digits", "emoji", "image-folder", "latents", "fast-dit"],
 }
 """Names that stay, by kind, in the order in which they are listed. There may be more."""
 

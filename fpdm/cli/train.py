@@ -53,12 +53,12 @@ def train(
         print_config: print the configuration with comments, and do nothing else; without `config`,
             the default of every key.
     """
-    from fpdm.training.sources import read_source
+    from fpdm.training.sources import read_sources
 
     if resume and overwrite:
         raise InvalidValueError("--resume with --overwrite: must be one of them.")
     if config is not None:
-        read_source(config)  # what is wrong with it is said before anything is loaded
+        read_sources(config)  # what is wrong with it is said before anything is loaded
 
     import attrs
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fpdm.data.handwritten import Digits, digits
     from fpdm.data.labelled import LabelledImages
     from fpdm.data.latents import Latents
+    from fpdm.data.pictograms import Emoji, emoji
     from fpdm.data.pixels import square
     from fpdm.data.tensors import Tensors
 
@@ -22,6 +23,7 @@ __all__ = [
     "Batch",
     "Dataset",
     "Digits",
+    "Emoji",
     "EncodedShard",
     "FastDiT",
     "ImageFolder",
@@ -31,6 +33,7 @@ __all__ = [
     "Shape",
     "Tensors",
     "digits",
+    "emoji",
     "encode",
     "square",
 ]
@@ -39,6 +42,7 @@ __getattr__ = lazy(  # what reads files loads when it is first used
     __name__,
     {
         "Digits": "fpdm.data.handwritten",
+        "Emoji": "fpdm.data.pictograms",
         "EncodedShard": "fpdm.data.encoding",
         "FastDiT": "fpdm.data.fast_dit",
         "ImageFolder": "fpdm.data.folder",
@@ -46,6 +50,7 @@ __getattr__ = lazy(  # what reads files loads when it is first used
         "Latents": "fpdm.data.latents",
         "Tensors": "fpdm.data.tensors",
         "digits": "fpdm.data.handwritten",
+        "emoji": "fpdm.data.pictograms",
         "encode": "fpdm.data.encode_folder",
         "square": "fpdm.data.pixels",
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from operator import eq
@@ -18,14 +18,15 @@ from fpdm.plugins import host
 from fpdm.plugins.options import parameters
 from fpdm.runtime.toml import read_toml_value
 from fpdm.training.config import NAMED, TrainConfig, as_table
-from fpdm.training.sources import read_source
+from fpdm.training.sources import read_sources
 
 
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
     """Read a configuration.
 
     Args:
-        source: a TOML file, or the name of one that comes with the package, such as `digits`.
+        source: a TOML file, or the name of one that comes with the package, such as `digits`. It
+            may build on another, `base = "digits"`, and then says only what is otherwise.
         overrides: `key=value` with dots for tables and TOML values, such as
             `optimizer.learning_rate=3e-4`. Another kind of data or network leaves out what the
             file says of the old kind alone.
@@ -38,7 +39,31 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> TrainConfi
             message names the path of the key.
         UnknownNameError: there is no such file or configuration.
     """
-    return structure_config(override(read_source(source), overrides))
+    return structure_config(override(build_up(read_sources(source)), overrides))
+
+
+def build_up(trees: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Put configurations on one another: what the later ones say takes the place of what was said.
+
+    Tables are put together key by key, but for one that names another component than before, of
+    which it keeps what the new one has too.
+
+    Args:
+        trees: plain data, the one on which the others build first.
+
+    Returns:
+        The tables of all.
+    """
+    built: dict[str, Any] = {}
+    for tree in trees:
+        for key, value in tree.items():
+            table, below = _as_table(key, value), built.get(key)
+            if isinstance(table, dict) and isinstance(below, dict):
+                if key in NAMED and (named := NAMED[key].key) in table:
+                    _change_kind(built, key, named, table[named])
+                table = built[key] | table
+            built[key] = table
+    return built
 
 
 def override(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

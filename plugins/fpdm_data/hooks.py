@@ -7,4 +7,4 @@ from fpdm.data import Dataset
 @hookimpl
 def fpdm_register_datasets() -> list[type[Dataset]]:
     """The data sets, in the order in which they are listed."""
-    return [data.Digits, data.ImageFolder, data.Latents, data.FastDiT]
+    return [data.Digits, data.Emoji, data.ImageFolder, data.Latents, data.FastDiT]

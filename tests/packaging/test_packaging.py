@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 import tarfile
+import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -29,17 +31,22 @@ LORA = {"diffusers": (0, 38), "peft": (0, 18), "transformers": (5, 0)}
 def archive(tmp_path_factory) -> set[str]:
     """The files of the source distribution, built of a copy of what is here."""
     work = tmp_path_factory.mktemp("sdist")
-    copied = work / "copy"
+    copied = copy_of_the_repository(work / "copy")
+    build = "from setuptools import build_meta; build_meta.build_sdist('..')"
+    subprocess.run([sys.executable, "-c", build], cwd=copied, check=True, capture_output=True)
+    with tarfile.open(next(work.glob("*.tar.gz"))) as file:
+        return {name.partition("/")[2] for name in file.getnames()}
+
+
+def copy_of_the_repository(copied: Path) -> Path:
+    """A folder in which a distribution can be built, of links to what is here."""
     copied.mkdir()
     for name in (
         *("pyproject.toml", "MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md", "Makefile"),
         *("constraints.txt", "mkdocs.yml", ".gitignore", ".ci", "docs", "fpdm", "plugins", "tests"),
     ):
         (copied / name).symlink_to(ROOT / name)
-    build = "from setuptools import build_meta; build_meta.build_sdist('..')"
-    subprocess.run([sys.executable, "-c", build], cwd=copied, check=True, capture_output=True)
-    with tarfile.open(next(work.glob("*.tar.gz"))) as file:
-        return {name.partition("/")[2] for name in file.getnames()}
+    return copied
 
 
 def sources() -> set[str]:
@@ -59,6 +66,31 @@ def test_the_source_distribution_is_complete(archive):
     assert {"Makefile", "constraints.txt", "CHANGELOG.md", "LICENSE", "mkdocs.yml"} <= archive
     assert "fpdm.egg-info/entry_points.txt" in archive  # by which the plugins are found in it
     assert not [name for name in archive if "__pycache__" in name or name.endswith(".pyc")]
+
+
+def test_a_wheel_has_the_emoji_and_whose_they_are(tmp_path):
+    build = f"from setuptools import build_meta; build_meta.build_wheel({str(tmp_path)!r})"
+    copied = copy_of_the_repository(tmp_path / "copy")
+    subprocess.run([sys.executable, "-c", build], cwd=copied, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as file:
+        names = set(file.namelist())
+        (meta,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        said = file.read(meta).decode()
+    assert {"fpdm/data/packed/emoji.xz", "fpdm/data/packed/NOTICE"} <= names
+    assert {*PROJECT["license-files"]} == {"LICENSE", "fpdm/data/packed/NOTICE"}
+    for name in PROJECT["license-files"]:
+        assert meta.replace("METADATA", f"licenses/{name}") in names
+        assert f"License-File: {name}" in said
+    assert "License-Expression: Apache-2.0 AND CC-BY-4.0 AND MIT" in said
+
+
+def test_the_notice_names_every_family_of_emoji():
+    from fpdm.data.pictograms import FILE, STYLES
+
+    said = (FILE.parent / "NOTICE").read_text(encoding="utf-8")
+    lines = [line for line in said.splitlines() if line[:1].isdigit()]
+    assert [line[7:].partition("  ")[0] for line in lines] == list(STYLES)
+    assert all(line.endswith(("Apache-2.0", "CC BY 4.0", "MIT")) for line in lines)
 
 
 def test_the_page_of_an_index_has_no_link_that_leads_nowhere_there():

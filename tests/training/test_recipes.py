@@ -1,0 +1,105 @@
+"""The configurations that come with the package, and those that build on one another."""
+
+import pytest
+
+from fpdm.errors import InvalidValueError, UnknownNameError
+from fpdm.training import Training, load_config
+from fpdm.training.reading import structure_config
+from fpdm.training.sources import read_sources
+from tests.commands import run
+
+TINY = ["steps=1", "batch_size=2", "engine.precision=fp32", "model.hidden_size=8"]
+TINY += ["model.num_heads=2", "tracking.samples_every=0"]
+
+
+def one_step(name: str, *overrides: str) -> Training:
+    """A configuration of the package, shrunk, after its first step."""
+    training = Training(load_config(name, [*TINY, *overrides]))
+    (progress,) = training
+    assert progress.loss > 0
+    assert not progress.skipped
+    return training
+
+
+@pytest.mark.parametrize(("name", "network"), [("emoji", "FPDiT"), ("emoji-dit", "DiT")])
+def test_the_emoji_are_trained_on_and_keep_their_names(name, network):
+    training = one_step(name, "model.patch_size=8")
+    pipe = training.pipeline()
+    assert type(pipe.model).__name__ == network
+    assert pipe.model.config["num_classes"] == 8
+    assert pipe.labels["smileys"] == 5
+
+
+def test_the_two_networks_of_the_emoji_are_trained_alike():
+    implicit, explicit = load_config("emoji"), load_config("emoji-dit")
+    assert (implicit.model["network"], explicit.model["network"]) == ("fpdit", "dit")
+    assert (implicit.model["hidden_size"], implicit.model["patch_size"]) == (256, 2)
+    assert explicit.model["depth"] == 12
+    same = set(implicit.model) & set(explicit.model) - {"network"}
+    assert all(implicit.model[key] == explicit.model[key] for key in same)
+    for key in ("steps", "batch_size", "data", "diffusion", "optimizer", "engine", "ema_decay"):
+        assert getattr(implicit, key) == getattr(explicit, key)
+    assert (implicit.data, implicit.batch_size) == ({"kind": "emoji", "flip": False}, 256)
+    assert implicit.steps >= 4600
+
+
+def written(folder, **files: str) -> dict:
+    for name, content in files.items():
+        (folder / f"{name}.toml").write_text(content, encoding="utf-8")
+    return {name: folder / f"{name}.toml" for name in files}
+
+
+def test_a_file_that_builds_on_another_says_only_what_is_otherwise(tmp_path):
+    own = 'base = "digits"\nsteps = 7\n[model]\nsolver = "broyden"\n[optimizer]\nwarmup_steps = 3\n'
+    config, base = load_config(written(tmp_path, own=own)["own"]), load_config("digits")
+    overrides = ["steps=7", "model.solver=broyden", "optimizer.warmup_steps=3"]
+    assert config == load_config("digits", overrides) != base
+    assert config.model["solver"]["name"] == "broyden"
+    assert config.optimizer.learning_rate == base.optimizer.learning_rate
+
+
+def test_it_may_build_on_a_file_beside_it_which_builds_on_another(tmp_path, monkeypatch):
+    (tmp_path / "inner").mkdir()
+    files = written(tmp_path / "inner", middle='base = "digits"\nsteps = 7\nseed = 1\n')
+    files |= written(tmp_path, top='base = "inner/middle.toml"\nseed = 2\n')
+    monkeypatch.chdir(tmp_path / "inner")
+    config = load_config(files["top"])
+    assert (config.steps, config.seed, config.batch_size) == (7, 2, 128)
+    assert load_config(files["top"], ["seed=3"]).seed == 3
+
+
+def test_what_another_component_does_not_have_is_left_out(tmp_path):
+    own = 'base = "digits"\ndata = "emoji"\n[model]\nnetwork = "dit"\ndepth = 3\n'
+    config = load_config(written(tmp_path, own=own)["own"])
+    expected = load_config("digits", ["data.kind=emoji", "model.network=dit", "model.depth=3"])
+    assert config == expected
+    assert config.model["hidden_size"] == 96
+
+
+def test_a_base_that_cannot_be_is_one_sentence(tmp_path):
+    files = written(
+        tmp_path,
+        here='base = "there.toml"\n',
+        there=f'base = "../{tmp_path.name}/here.toml"\n',
+        number="base = 3\n",
+        absent='base = "digit"\n',
+        damaged='base = "broken.toml"\n',
+        broken="steps = = 3\n",
+    )
+    with pytest.raises(InvalidValueError, match="builds on itself"):
+        load_config(files["here"])
+    with pytest.raises(InvalidValueError, match=r"number\.toml: base=3: must name a configuration"):
+        load_config(files["number"])
+    with pytest.raises(UnknownNameError, match="Did you mean 'digits'"):
+        load_config(files["absent"])
+    with pytest.raises(InvalidValueError, match=r"broken\.toml cannot be read as TOML"):
+        load_config(files["damaged"])
+    with pytest.raises(InvalidValueError, match="there is no 'base'"):
+        structure_config({"base": "digits"})
+
+
+def test_the_program_says_so_before_anything_is_loaded(tmp_path, capsys):
+    path = written(tmp_path, absent='base = "digit"\n')["absent"]
+    code, _, error = run(capsys, "train", path, "--out", tmp_path / "out")
+    assert (code, len(error.strip().splitlines())) == (2, 1)
+    assert len(read_sources("emoji-dit")) == 2
