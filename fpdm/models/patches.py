@@ -74,9 +74,20 @@ class PatchNetwork(EmbeddedNetwork):
         Raises:
             UnknownNameError: there is no such preset.
         """
+        return cls(**(cls.preset_options(name) | options))
+
+    @classmethod
+    def preset_options(cls, name: str) -> dict[str, Any]:
+        """The options of the class that a published size decides, by name.
+
+        Args:
+            name: of the size, as of `from_preset`.
+
+        Raises:
+            UnknownNameError: there is no such preset.
+        """
         allowed = inspect.signature(cls.__init__).parameters
-        sizes = {key: value for key, value in asdict(preset(name)).items() if key in allowed}
-        return cls(**(sizes | options))
+        return {key: value for key, value in asdict(preset(name)).items() if key in allowed}
 
 
 def embeddings(size: Size, *, timestep_in_explicit: bool) -> Embeddings:

@@ -12,8 +12,9 @@ from attrs.validators import optional
 
 from fpdm.checks import choice, flag, real, whole
 from fpdm.diffusion import Diffusion
-from fpdm.errors import InvalidValueError, suggest
+from fpdm.errors import InvalidValueError, UnknownNameError, suggest
 from fpdm.plugins import KINDS, host
+from fpdm.plugins.options import parameters
 from fpdm.plugins.plain import plain_options
 
 NAMED = {kind.table: kind for kind in KINDS.values() if kind.table}
@@ -21,6 +22,9 @@ NAMED = {kind.table: kind for kind in KINDS.values() if kind.table}
 
 DEFAULTS = {"data": "digits", "model": "fpdit"}
 """The names where a table has none."""
+
+PRESET = "preset"
+"""In the place of the sizes of a network: the name of a published size, such as `XL/2`."""
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 SHARDINGS = ("none", "fsdp")
@@ -224,7 +228,33 @@ def _named(table: str, given: Any) -> dict[str, Any]:
     if name not in names:
         nearest = f"{suggest(str(name), names)}{host().absent()}"
         raise InvalidValueError(f"{table}: {named.key}={name!r}: {nearest}")
+    if has_presets(table, name) and PRESET in options:
+        options = _preset(table, name, options.pop(PRESET)) | options
     return {named.key: name, **plain_options(named.name, name, options, where=table)}
+
+
+def has_presets(table: str, name: str) -> bool:
+    """Whether a table may name a published size, beside which its own keys go before.
+
+    Args:
+        table: of the configuration.
+        name: of the component that it names.
+
+    Raises:
+        UnknownNameError: there is no such component.
+    """
+    cls = host().get(NAMED[table].name, name)
+    return hasattr(cls, "preset_options") and PRESET not in parameters(cls)
+
+
+def _preset(table: str, name: str, given: Any) -> dict[str, Any]:
+    if not isinstance(given, str):
+        raise InvalidValueError(f"{table}.{PRESET}: {given!r}: must be a string, such as 'XL/2'.")
+    cls: Any = host().get(NAMED[table].name, name)
+    try:
+        return dict(cls.preset_options(given))
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{table}.{PRESET}: {error}") from error
 
 
 def _table(cls: type, given: Any) -> Any:
@@ -275,7 +305,8 @@ class TrainConfig:
             given.
         data: what is learned from: the `kind` of a data set with its options, or the kind alone.
         model: the `network` with its options, or its name alone. Image size, channels and classes
-            are those of the data. The default is small, for the digits.
+            are those of the data. A `preset`, such as `XL/2`, stands for the sizes of a published
+            transformer. The default is small, for the digits.
         diffusion: how images are noised, and what the network predicts.
         optimizer: how the weights are changed.
         engine: how the work is done.

@@ -17,7 +17,7 @@ from fpdm.errors import FPDMError, InvalidValueError, UnknownNameError, suggest
 from fpdm.plugins import host
 from fpdm.plugins.options import parameters
 from fpdm.runtime.toml import read_toml_value
-from fpdm.training.config import NAMED, TrainConfig, as_table
+from fpdm.training.config import NAMED, PRESET, TrainConfig, as_table, has_presets
 from fpdm.training.sources import read_sources
 
 
@@ -164,7 +164,8 @@ def _change_kind(tree: dict[str, Any], table: str, key: str, name: Any) -> None:
     if named is None or key != named.key or not isinstance(old, dict):
         return
     with suppress(UnknownNameError):  # of which more is said where it is looked up
-        known = parameters(host().get(named.name, str(name)))
+        known = {*parameters(host().get(named.name, str(name)))}
+        known |= {PRESET} if has_presets(table, str(name)) else set()
         tree[table] = {option: value for option, value in old.items() if option in known}
 
 

@@ -82,6 +82,10 @@ TOYS = {
         r"\1 --set steps=2 --set batch_size=4 --set tracking.samples=2 --set "
         r"tracking.samples_budget=8"
     ),
+    r"fpdm train (imagenet|ffhq)\b": (
+        r"fpdm train \1 --set model.hidden_size=8 --set model.num_heads=2 "
+        r"--set engine.precision=fp32 --set engine.workers=0"
+    ),
     r"--num 50000\b": "--num 3",
     r"-n 50000\b": "-n 3",
     r"--nproc-per-node 8\b": "--nproc-per-node 2",

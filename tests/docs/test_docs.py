@@ -34,7 +34,9 @@ def prepare(page: Path, folder: Path) -> None:
             torch.save(published.state("dit"), folder / name)
         sizes = {"num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 1}
         DiTTransformer2DModel(**sizes, sample_size=8).save_pretrained(folder / "DiT-XL-2-256")
-    if page.name in ("published.md", "data.md", "processes.md"):
+    if page.name == "paper.md":
+        pictures.image_folder(folder / "ffhq", each=4, classes=("",))
+    if page.name in ("published.md", "data.md", "processes.md", "paper.md"):
         pictures.tiny_vae().save_pretrained(folder / "tiny-vae")
         pictures.image_folder(folder / "imagenet" / "train", each=1)
 
