@@ -7,8 +7,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 LIGHT := tests/test_boundaries.py tests/cli/test_cli.py tests/cli/test_start.py \
-	tests/data/test_data.py tests/models/test_checkpoint.py tests/sampling/test_pipeline.py \
-	tests/sampling/test_saving.py tests/solving/test_references.py tests/training/test_config.py
+	tests/data/test_data.py tests/models/test_caching.py tests/models/test_checkpoint.py \
+	tests/sampling/test_pipeline.py tests/sampling/test_saving.py tests/solving/test_references.py \
+	tests/training/test_config.py
 
 # What needs peft: with it installed, all that loads diffusers loads transformers too.
 ADAPTERS := tests/models/adapters.py tests/docs/adapters.py

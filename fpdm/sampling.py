@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Hashable
+from typing import Any
 
 import torch
 from attrs import evolve, fields, frozen
@@ -19,6 +20,7 @@ from fpdm.errors import BudgetError, InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy, Network
 from fpdm.layer import FixedPointLayer
 from fpdm.plugins import Spec
+from fpdm.runtime.runs import in_run
 from fpdm.solution import Solution, Visited
 
 
@@ -246,6 +248,7 @@ def _steps(
     model, taken, guidance = run.model, run.stepping, run.guidance
     count, batch = len(taken.timesteps), len(x)
     history: tuple[Visited, ...] = ()
+    kept: dict[Hashable, Any] = {}
     for index, (timestep, moment) in enumerate(zip(taken.timesteps, taken.moments, strict=True)):
         doubled = guidance.acts(index, steps=count)
         granted, options = 0, {}
@@ -260,7 +263,8 @@ def _steps(
                 "solver": solving.solver,
                 "init": solving.init,
             }
-        x, denoised = advance(run, x, index, doubled=doubled, **options)
+        with in_run(kept):
+            x, denoised = advance(run, x, index, doubled=doubled, **options)
         solution = denoised.solution
         if solving is not None and solution is not None:
             past = (_without_carry(older) for older in history)

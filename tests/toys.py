@@ -88,3 +88,14 @@ class BlockPasses:
 
     def _note(self, *_) -> None:
         self.count += 1
+
+
+class ComputedBlocks(BlockPasses):
+    """Counts the transformer blocks whose attention is computed: a cache passes over the others.
+
+    A hook of `Block` itself is called too where diffusers has put something in its place.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self.blocks = [block.attn.proj for block in self.blocks]

@@ -30,6 +30,7 @@ from fpdm.compiling.starts import (
 from fpdm.diffusion.stepping import Tabled
 from fpdm.diffusion.steps import Past
 from fpdm.diffusion.timestep import Timestep
+from fpdm.errors import InvalidValueError
 from fpdm.solution import NOWHERE, Denoised, Moment, Visited
 
 MODES = {"reduce-overhead": "default", "max-autotune": "max-autotune-no-cudagraphs"}
@@ -107,7 +108,15 @@ class Compiled:
         Returns:
             The images after it, (B, C, H, W), and what the network said of B samples, or of 2 B if
             it is guided.
+
+        Raises:
+            InvalidValueError: the network caches its blocks, and decides at each timestep which.
         """
+        if getattr(run.model, "is_cache_enabled", False):
+            raise InvalidValueError(
+                f"compile: this {type(run.model).__name__} decides at each timestep which blocks "
+                f"it passes over: call disable_cache(), or do not compile."
+            )
         taken, solve = run.stepping, Solving(**solving) if solving else None
         call = Call(
             run,

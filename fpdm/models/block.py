@@ -157,17 +157,21 @@ class Block(Checkpointed):
         shift1, _, gate1, shift2, _, gate2 = said.split(1, dim=1)
         return Modulation(shift1, scale1, gate1, shift2, scale2, gate2)
 
-    def forward(self, x: Tensor, by: Modulation | Tensor, *, inside: bool = False) -> Tensor:
+    def forward(
+        self, hidden_states: Tensor, by: Modulation | Tensor, *, inside: bool = False
+    ) -> Tensor:
         """Run the block; (B, N, D) → (B, N, D).
 
         Args:
-            x: tokens, (B, N, D).
+            hidden_states: tokens, (B, N, D), by the name under which hooks of diffusers look.
             by: what the conditioning says to this block, or the conditioning itself, (B, D).
             inside: whether it runs inside of what is computed again as a whole, if so switched:
                 that has nothing to keep inside.
         """
         said = self.modulate(by) if isinstance(by, Tensor) else by
-        return self.run(x, said) if inside else self.recompute(self.run, x, said)
+        if inside:
+            return self.run(hidden_states, said)
+        return self.recompute(self.run, hidden_states, said)
 
     def run(self, x: Tensor, by: Modulation) -> Tensor:
         """Run the block, keeping all that its gradient needs; (B, N, D) → (B, N, D).

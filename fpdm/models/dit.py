@@ -9,6 +9,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
 from fpdm.checks import check_whole
+from fpdm.models.caching import CachesBlocks
 from fpdm.models.conditioning import Conditioning
 from fpdm.models.diffusers_dit import THEIRS, is_their_pipeline, open_dit
 from fpdm.models.explicit import Explicit
@@ -18,7 +19,7 @@ from fpdm.models.transformer import Decoder, Encoder, initialise
 from fpdm.solution import Denoised, Visited
 
 
-class DiT(Explicit, PatchNetwork):
+class DiT(CachesBlocks, Explicit, PatchNetwork):
     """The diffusion transformer. Source: Peebles and Xie, ICCV 2023.
 
     Args:

@@ -126,6 +126,26 @@ class SavedNetwork(Adapted, ModelMixin, ConfigMixin):
                 **options,
             )
 
+    @property
+    def is_cache_enabled(self) -> bool:
+        """Whether blocks are passed over at some timesteps; see `enable_cache` of a `DiT`."""
+        return False
+
+    def enable_cache(self, config: Any) -> None:
+        """Cache what blocks compute; a [`DiT`][fpdm.DiT] can.
+
+        Args:
+            config: of diffusers, such as a `FirstBlockCacheConfig`.
+
+        Raises:
+            InvalidValueError: this network has no row of blocks that could be passed over.
+        """
+        raise InvalidValueError(
+            f"{type(config).__name__}: a {type(self).__name__} has no cache of blocks, which a DiT "
+            f"has; a network that iterates one block goes on from its last solution with "
+            f"init='reuse'."
+        )
+
     def renew(self, tensors: dict[str, Tensor]) -> None:
         """Give the tensors that an older version has saved the names of this one, in place.
 

@@ -6,18 +6,21 @@ models with transformers, ICCV 2023.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, cast
 
+from diffusers.models.cache_utils import CacheMixin
 from torch import Tensor, nn
 
 from fpdm.models.block import Block, modulate, run_blocks
+from fpdm.models.caching import cached
 from fpdm.models.conditioning import Conditioning, TimestepEmbedding
 from fpdm.models.mix import Mix
 from fpdm.models.positions import sincos_positions
 from fpdm.models.size import Size
 
 
-class Encoder(nn.Module):
+class Encoder(CacheMixin, nn.Module):
     """Image to tokens through patches, positions and blocks: the explicit layers before.
 
     Args:
@@ -47,7 +50,9 @@ class Encoder(nn.Module):
         x = self.patches(x).flatten(2).transpose(1, 2)  # (B, N, D)
         # the sum lies in memory as its first part does, one token after the other
         x = self.positions.to(x.dtype) + x.expand(sides, *x.shape)  # (S, B, N, D)
-        return run_blocks(self.blocks, x.flatten(0, 1), cond.explicit)
+        tokens = x.flatten(0, 1)  # (S B, N, D)
+        with cached(self, samples=len(tokens)) if self.is_cache_enabled else nullcontext():
+            return run_blocks(self.blocks, tokens, cond.explicit)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Load, and compute again what is not stored: it is lost on the way over `meta`."""
