@@ -20,6 +20,7 @@ EXAMPLES = (
     "fpdm train mine.toml --set steps=500 --set model.hidden_size=64",
     "fpdm train mine.toml --out runs/mine --resume",
     "fpdm train mine.toml --from runs/other --out runs/mine",
+    "fpdm train imagenet --set model.network=dit --set model.preset=B/2",
     "fpdm train --print-config > mine.toml",
     "torchrun --nproc-per-node 8 -m fpdm train mine.toml --out runs/mine",
 )
@@ -42,8 +43,9 @@ def train(
     Ctrl-C end it after the step, with a checkpoint; it goes on from there with `--resume`.
 
     Args:
-        config: a TOML file, or the name of a configuration that comes with the package; `digits` if
-            not given.
+        config: a TOML file, or the name of a configuration that comes with the package: `digits`,
+            which it is if not given, `digits-fpunet`, `emoji`, `emoji-dit`, `imagenet`, `ffhq`,
+            `celeba-hq`, or `lsun-church`.
         out: where to save; `runs/NAME` if not given.
         set_: a value in place of the configuration's, `key=value` with dots for tables.
         from_: folder of a trained network, with whose weights to begin, `start_from` of the

@@ -1,5 +1,7 @@
 """The configurations that come with the package, and those that build on one another."""
 
+import re
+
 import pytest
 import torch
 
@@ -10,9 +12,10 @@ from fpdm.training import TrainConfig, Training, load_config
 from fpdm.training.building import build_network
 from fpdm.training.loop import learning_rate_curve
 from fpdm.training.reading import structure_config
-from fpdm.training.sources import read_sources
+from fpdm.training.sources import CONFIGS, read_sources
 from tests.commands import run
 from tests.data.pictures import CLASSES, encoded, image_folder
+from tests.places import DOCS
 
 TINY = ["steps=1", "batch_size=2", "engine.precision=fp32", "model.hidden_size=8"]
 TINY += ["model.num_heads=2", "tracking.samples_every=0"]
@@ -192,6 +195,16 @@ def test_a_base_that_cannot_be_is_one_sentence(tmp_path):
         load_config(files["damaged"])
     with pytest.raises(InvalidValueError, match="there is no 'base'"):
         structure_config({"base": "digits"})
+
+
+def test_the_help_and_the_reference_name_every_configuration(capsys):
+    _, said, _ = run(capsys, "train", "--help")
+    page = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
+    names = {path.stem for path in CONFIGS.glob("*.toml")}
+    assert len(names) == 8
+    for name in names:
+        assert re.search(rf"(?<![\w-]){name}(?![\w-])", said), name
+        assert f"`{name}`" in page
 
 
 def test_the_program_says_so_before_anything_is_loaded(tmp_path, capsys):
