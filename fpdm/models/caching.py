@@ -44,8 +44,8 @@ class CachesBlocks:
         """Cache what blocks compute, and pass over them at some timesteps of a run.
 
         The cache belongs to a run, and begins empty in the next one, and where guidance begins or
-        ends. A call outside of a run is computed whole. A budget counts all blocks as passed. A
-        copy of the network is to be made before: hooks of diffusers do not go along.
+        ends. A call outside of a run is computed whole. A budget counts all blocks as passed.
+        The network cannot be copied then: hooks of diffusers would lead to the first one.
 
         Args:
             config: of diffusers: a `FirstBlockCacheConfig`, a `TaylorSeerCacheConfig`, or a
@@ -70,6 +70,15 @@ class CachesBlocks:
         """Compute all blocks again at every timestep."""
         if self.is_cache_enabled:
             self.encoder.disable_cache()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """How it is copied and pickled, which hooks do not survive."""
+        if self.is_cache_enabled:
+            raise InvalidValueError(
+                f"A {type(self).__name__} with a cache cannot be copied: call disable_cache() "
+                f"before."
+            )
+        return super().__reduce_ex__(protocol)
 
 
 def fit(config: Any, encoder: Any, *, name: str) -> Any:

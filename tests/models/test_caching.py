@@ -1,5 +1,7 @@
 """Caches of blocks, those of diffusers, on the explicit network: a cache belongs to a run."""
 
+import copy
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -202,6 +204,20 @@ def refusal(model, config) -> str:
         model.enable_cache(config)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_a_network_with_a_cache_is_not_copied_and_one_that_had_one_is(pipe):
+    plain = draw(pipe)
+    pipe.model.enable_cache(taylor())
+    for again in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(InvalidValueError, match=r"cannot be copied: call disable_cache\(\)"):
+            again(pipe.model)
+    pipe.model.disable_cache()
+    other = copy.deepcopy(pipe.model)
+    with torch.no_grad():
+        pipe.model.encoder.blocks[1].attn.proj.weight.zero_()
+    assert torch.equal(draw(pipeline(other)), plain)
+    assert not torch.equal(draw(pipe), plain)
 
 
 def test_a_cached_network_is_saved_as_it_was(pipe, tmp_path):
