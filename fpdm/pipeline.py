@@ -236,6 +236,7 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
         num_inference_steps: int | None = None,
         timesteps: Iterable[float] | None = None,
         sigmas: Iterable[float] | None = None,
+        spacing: str | float | None = None,
         num_images_per_class: int = 1,
         solver: Spec | FixedPointSolver | None = None,
         allocation: Spec | AllocationPolicy | None = None,
@@ -268,6 +269,8 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
             timesteps: in place of their number, all of them, noisiest first, for a scheduler that
                 takes them.
             sigmas: likewise the noise levels.
+            spacing: where the timesteps lie between noise and image: `linear`, `quadratic`, `late`,
+                `log-snr` or a power; None is as the scheduler has it.
             num_images_per_class: images for each label or condition, one after the other, as
                 diffusers has `num_images_per_prompt`; B is then so many times their number.
             solver: by name, by mapping with options, or an object; None is the model's own.
@@ -330,6 +333,7 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
             steps=num_inference_steps,
             timesteps=timesteps,
             sigmas=sigmas,
+            spacing=spacing,
         )
         check_generators(generator, asked.count)
         usual = self._usual.of(self.model)

@@ -285,6 +285,7 @@ def _steps(
             x = replacement
             if torch.is_grad_enabled() and not x.requires_grad:
                 history = tuple(_without_graph(past) for past in history)
+                taken.forget_graph()
 
 
 def _hand_over(history: tuple[Visited, ...]) -> None:

@@ -31,3 +31,18 @@ def read_numbers(option: str, words: Sequence[str] | None) -> list[float] | None
             f"{option} {' '.join(words)}: must be numbers set apart by commas, such as 999,500,0."
         )
     return [int(number) if number.is_integer() else number for number in found]
+
+
+def read_spacing(word: str | None) -> str | float | None:
+    """Read a spacing of timesteps: a name, or a power.
+
+    Args:
+        word: as it was typed; None if it was not given.
+
+    Returns:
+        The power as a number, a name as it is; None if it was not given.
+    """
+    try:
+        return None if word is None else float(word)
+    except ValueError:
+        return word

@@ -14,7 +14,7 @@ from fpdm.cli import arrays, many, picture, progress
 from fpdm.cli.components import Whole, component
 from fpdm.cli.devices import check_device
 from fpdm.cli.files import Place, check_file, load_pipeline
-from fpdm.cli.numbers import read_numbers
+from fpdm.cli.numbers import read_numbers, read_spacing
 from fpdm.cli.wanted import wanted
 from fpdm.errors import InvalidValueError
 
@@ -46,6 +46,7 @@ def sample(
     ] = None,
     timesteps: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     sigmas: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
+    spacing: str | None = None,
     solver: str | None = None,
     allocation: str | None = None,
     init: str | None = None,
@@ -84,6 +85,8 @@ def sample(
         num_inference_steps: timesteps; as many as leave two iterations each if not given.
         timesteps: in place of their number, all of them, such as `999,800,600,400,200,0`.
         sigmas: likewise the noise levels, such as `1.0,0.8,0.6,0.4,0.2` of a flow.
+        spacing: where the timesteps lie between noise and image: `linear`, `quadratic`, `late`,
+            `log-snr`, or a power such as `1.5`; as the scheduler has it if not given.
         solver: what iterates, `name` or `name:option=value,...`; see `fpdm plugins`. The model's
             own, with its options, if not given.
         allocation: how iterations are spread over the timesteps; likewise.
@@ -123,6 +126,7 @@ def sample(
         "num_inference_steps": num_inference_steps,
         "timesteps": read_numbers("--timesteps", timesteps),
         "sigmas": read_numbers("--sigmas", sigmas),
+        "spacing": read_spacing(spacing),
         "solver": component("solver", solver),
         "allocation": component("allocation", allocation),
         "init": component("init", init),

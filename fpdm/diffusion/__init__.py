@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from fpdm.diffusion.autoencoder import load_vae
     from fpdm.diffusion.process import Diffusion, Noised
     from fpdm.diffusion.schedulers import (
+        DPMScheduler,
         EvenDDIMScheduler,
         EvenDDPMScheduler,
         FlowScheduler,
-        even_timesteps,
     )
+    from fpdm.diffusion.spacing import even_timesteps, spaced_timesteps
 
 __all__ = [
     "Classes",
+    "DPMScheduler",
     "Diffusion",
     "EvenDDIMScheduler",
     "EvenDDPMScheduler",
@@ -33,17 +35,20 @@ __all__ = [
     "Stepping",
     "even_timesteps",
     "load_vae",
+    "spaced_timesteps",
 ]
 
 __getattr__ = lazy(  # what needs diffusers loads when it is first used
     __name__,
     {
+        "DPMScheduler": "fpdm.diffusion.schedulers",
         "Diffusion": "fpdm.diffusion.process",
         "EvenDDIMScheduler": "fpdm.diffusion.schedulers",
         "EvenDDPMScheduler": "fpdm.diffusion.schedulers",
         "FlowScheduler": "fpdm.diffusion.schedulers",
         "Noised": "fpdm.diffusion.process",
-        "even_timesteps": "fpdm.diffusion.schedulers",
+        "even_timesteps": "fpdm.diffusion.spacing",
         "load_vae": "fpdm.diffusion.autoencoder",
+        "spaced_timesteps": "fpdm.diffusion.spacing",
     },
 )

@@ -42,7 +42,7 @@ def set_custom(scheduler: Any, steps: int | None, **given: Any) -> str:
         raise InvalidValueError("timesteps, sigmas: only one of them can be given.")
     ((kind, value),) = given.items()
     cls = type(scheduler).__name__
-    if not _takes(scheduler, kind):
+    if not takes_own(scheduler, kind):
         other = "'euler'" if flows(scheduler) else TAKEN_BY[kind]
         raise InvalidValueError(
             f"{kind}: {cls} does not take any of its own; leave them out, or use one that does, "
@@ -71,8 +71,13 @@ def set_custom(scheduler: Any, steps: int | None, **given: Any) -> str:
     return asked
 
 
-def _takes(scheduler: Any, kind: str) -> bool:
-    """Whether a scheduler can be given any; the solvers of diffusers forget those of a flow."""
+def takes_own(scheduler: Any, kind: str) -> bool:
+    """Whether a scheduler can be given any; the solvers of diffusers forget those of a flow.
+
+    Args:
+        scheduler: of diffusers.
+        kind: `timesteps` or `sigmas`.
+    """
     set_timesteps = scheduler.set_timesteps
     forgets = kind == "timesteps" and bool(scheduler.config.get("use_flow_sigmas"))
     if forgets and set_timesteps.__module__.startswith("diffusers."):

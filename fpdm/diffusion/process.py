@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from fpdm import batch
 from fpdm.checks import choice, flag
-from fpdm.diffusion import samplers, schedulers
+from fpdm.diffusion import samplers
+from fpdm.diffusion.spacing import TRAIN_TIMESTEPS
 from fpdm.diffusion.variance import Posterior
 from fpdm.errors import InvalidValueError
 
@@ -75,8 +76,8 @@ class Diffusion:
             (count,), from 0 to 999; int64, or float32 from 0 to 1000 for flow.
         """
         if self.prediction == "flow":
-            return torch.rand(count, generator=generator) * schedulers.TRAIN_TIMESTEPS
-        return torch.randint(0, schedulers.TRAIN_TIMESTEPS, (count,), generator=generator)
+            return torch.rand(count, generator=generator) * TRAIN_TIMESTEPS
+        return torch.randint(0, TRAIN_TIMESTEPS, (count,), generator=generator)
 
     def noise(self, clean: Tensor, noise: Tensor, timestep: Tensor) -> Noised:
         """Noise a batch to its timesteps.
@@ -90,7 +91,7 @@ class Diffusion:
             The input of the network, and what it should predict.
         """
         if self.prediction == "flow":
-            time = (timestep / schedulers.TRAIN_TIMESTEPS).to(clean.dtype)
+            time = (timestep / TRAIN_TIMESTEPS).to(clean.dtype)
             return Noised(
                 x=torch.lerp(clean, noise, batch.spread(time, clean)), target=clean - noise
             )
@@ -123,7 +124,7 @@ class Diffusion:
             said=said,
             timestep=timestep,
         )
-        return error + BOUND_WEIGHT * schedulers.TRAIN_TIMESTEPS * bound.mean()
+        return error + BOUND_WEIGHT * TRAIN_TIMESTEPS * bound.mean()
 
     def scheduler(
         self, sampler: str | None = None, *, learned_variance: bool = False, clip: bool = True
@@ -132,15 +133,16 @@ class Diffusion:
 
         Args:
             sampler: a name of [`DIFFUSION`][fpdm.diffusion.samplers.DIFFUSION] in
-                `fpdm.diffusion.samplers`; None is `ddim`, or `euler` for flow matching.
+                `fpdm.diffusion.samplers`; None is `dpm++`, or `euler` for flow matching.
             learned_variance: whether the network predicts the variance too; `ddpm` uses it.
-            clip: whether what it draws are images in [-1, 1], near which `ddim` keeps its guesses.
+            clip: whether what it draws are images in [-1, 1], near which `dpm++` and `ddim`
+                keep their guesses.
 
         Raises:
             UnknownNameError: there is no such sampler for this kind of prediction.
             InvalidValueError: the sampler does not know these betas.
         """
-        default = "euler" if self.prediction == "flow" else "ddim"
+        default = "euler" if self.prediction == "flow" else "dpm++"
         return samplers.build(
             default if sampler is None else sampler,
             {

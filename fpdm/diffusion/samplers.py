@@ -11,23 +11,20 @@ import inspect
 import warnings
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddim_parallel import DDIMParallelScheduler
-from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from diffusers.schedulers.scheduling_euler_ancestral_discrete import (
     EulerAncestralDiscreteScheduler,
 )
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
-from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
-from fpdm.checks import check_choice, check_whole
-from fpdm.diffusion.custom import refusals, set_custom
+from fpdm.checks import check_choice
 from fpdm.diffusion.schedulers import (
     BETAS,
+    DPMScheduler,
     EvenDDIMScheduler,
     EvenDDPMScheduler,
     FlowDPMScheduler,
@@ -35,6 +32,7 @@ from fpdm.diffusion.schedulers import (
     FlowScheduler,
     FlowUniPCScheduler,
     TowardsImage,
+    UniPCScheduler,
 )
 from fpdm.errors import InvalidValueError, UnknownNameError, suggest
 from fpdm.runtime.signatures import takes
@@ -56,8 +54,8 @@ _BY_FLOW = {"prediction_type": NEGATIVE_FLOW, "use_flow_sigmas": True}
 DIFFUSION: dict[str, Recipe] = {
     "ddim": (EvenDDIMScheduler, {}),
     "ddpm": (EvenDDPMScheduler, {}),
-    "dpm++": (DPMSolverMultistepScheduler, _DPM),
-    "unipc": (UniPCMultistepScheduler, {"timestep_spacing": "linspace"}),
+    "dpm++": (DPMScheduler, {}),
+    "unipc": (UniPCScheduler, {"timestep_spacing": "linspace"}),
     "euler": (EulerDiscreteScheduler, {"timestep_spacing": "linspace"}),
     "euler-ancestral": (EulerAncestralDiscreteScheduler, {"timestep_spacing": "linspace"}),
     "heun": (HeunDiscreteScheduler, {"timestep_spacing": "linspace"}),
@@ -152,7 +150,7 @@ def switch(
     Examples:
         >>> import fpdm
         >>> type(switch(fpdm.EvenDDPMScheduler(), "unipc")).__name__
-        'UniPCMultistepScheduler'
+        'UniPCScheduler'
     """
     process = dict(scheduler.config)
     predicted = predicted or prediction_of(scheduler)
@@ -317,78 +315,3 @@ def warn_of_spacing(scheduler: Any) -> None:
             UserWarning,
             stacklevel=3,
         )
-
-
-def set_timesteps(scheduler: Any, steps: int | None = None, **custom: Any) -> None:
-    """Spread the timesteps of a run over the process of a scheduler.
-
-    Args:
-        scheduler: of diffusers; it is changed.
-        steps: timesteps that are asked for; a scheduler of higher order has more.
-        custom: `timesteps` or `sigmas`, all of them in sampling order, in place of a number; None
-            is as if it were left out.
-
-    Raises:
-        InvalidValueError: the process has not so many timesteps, the scheduler refuses, what is
-            given is no such list, or what is spread is no run from noise to image.
-    """
-    most = scheduler.config.get("num_train_timesteps")
-    given = {name: value for name, value in custom.items() if value is not None}
-    if given:
-        asked = set_custom(scheduler, steps, **given)
-    else:
-        asked = f"num_inference_steps={steps}"
-        check_whole("num_inference_steps", steps, minimum=1, maximum=most)
-        _spread(scheduler, cast("int", steps))
-    if _repeats(scheduler):
-        raise InvalidValueError(
-            f"{asked}: {type(scheduler).__name__} repeats a timestep; use fewer."
-        )
-    if not np.isfinite(_timesteps(scheduler)).all():
-        raise InvalidValueError(
-            f"{asked}: {type(scheduler).__name__} makes timesteps of it that are not finite; use "
-            f"{'others' if given else 'more'}."
-        )
-    first = float(_timesteps(scheduler)[0])
-    if most is not None and first < most / 2:
-        raise InvalidValueError(
-            f"{asked}: {type(scheduler).__name__} begins at timestep {first:g} of {most}, which is "
-            f"not the noise; use {'others' if given else 'more, or another scheduler'}."
-        )
-
-
-def set_timesteps_within(scheduler: Any, calls: int) -> None:
-    """Spread as many timesteps as call the network `calls` times, or fewer, but at least one.
-
-    Args:
-        scheduler: of diffusers; it is changed.
-        calls: how often the network may be called.
-
-    Raises:
-        InvalidValueError: as of [`set_timesteps`][fpdm.diffusion.samplers.set_timesteps].
-    """
-    steps = max(1, -(-calls // int(getattr(scheduler, "order", 1))))
-    steps = min(steps, scheduler.config.get("num_train_timesteps") or steps)
-    _spread(scheduler, steps)
-    while steps > 1 and (len(scheduler.timesteps) > calls or _repeats(scheduler)):
-        steps -= 1
-        _spread(scheduler, steps)
-    set_timesteps(scheduler, steps)
-
-
-def _spread(scheduler: Any, steps: int) -> None:
-    with refusals(scheduler, f"num_inference_steps={steps}"):
-        scheduler.set_timesteps(steps)
-
-
-def _repeats(scheduler: Any) -> bool:
-    """Whether a multistep solver steps from a noise level to itself, where it makes NaN."""
-    if not isinstance(scheduler, (DPMSolverMultistepScheduler, UniPCMultistepScheduler)):
-        return False
-    levels = scheduler.sigmas[: len(scheduler.timesteps)].cpu().numpy()
-    return len(np.unique(levels)) < len(levels)
-
-
-def _timesteps(scheduler: Any) -> Any:
-    """The timesteps of a run as an array: where they lie on the CPU, nothing is waited for."""
-    return scheduler.timesteps.cpu().numpy()

@@ -23,7 +23,6 @@ from diffusers.utils.torch_utils import randn_tensor
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fpdm.checks import check_whole
 from fpdm.diffusion.levels import (
     FlowLevels,
     FromPureNoise,
@@ -31,9 +30,15 @@ from fpdm.diffusion.levels import (
     in_equal,
     to_the_last,
 )
-from fpdm.errors import InvalidValueError
+from fpdm.diffusion.spacing import (
+    LATE,
+    LINEAR,
+    TRAIN_TIMESTEPS,
+    SpacedTimesteps,
+    Spacing,
+    check_spacing,
+)
 
-TRAIN_TIMESTEPS = 1000
 ALMOST_NO_SIGNAL = 2.0**-48  # of zero-terminal-SNR betas; 0 would divide by zero
 BETAS: dict[str, Any] = {
     "beta_start": 1e-4,
@@ -42,64 +47,12 @@ BETAS: dict[str, Any] = {
 }  # Ho et al. 2020
 
 
-def even_timesteps(steps: int, train_timesteps: int = TRAIN_TIMESTEPS) -> list[int]:
-    """The timesteps of a run, noisiest first: `round(i * (train_timesteps - 1) / (steps - 1))`.
+class DPMScheduler(SpacedTimesteps, DPMSolverMultistepScheduler):
+    """DPM-Solver++ of second order, with more timesteps where there is little noise.
 
-    Source: the respacing of Nichol and Dhariwal 2021.
-
-    Args:
-        steps: how many, ≥ 1; one alone is the noisiest.
-        train_timesteps: of the process.
-
-    Raises:
-        InvalidValueError: `steps` is not from 1 to `train_timesteps`.
-
-    Examples:
-        >>> even_timesteps(4)
-        [999, 666, 333, 0]
-    """
-    check_whole("num_inference_steps", steps, minimum=1, maximum=train_timesteps)
-    last = train_timesteps - 1
-    if steps == 1:
-        return [last]
-    return [round(i * last / (steps - 1)) for i in reversed(range(steps))]
-
-
-class EvenTimesteps:
-    """Spreads the timesteps of a run with `even_timesteps`."""
-
-    def set_timesteps(
-        self,
-        num_inference_steps: int | None = None,
-        device: str | torch.device | None = None,
-        timesteps: Sequence[int] | None = None,
-    ) -> None:
-        """Spread the timesteps of a run.
-
-        Args:
-            num_inference_steps: how many, ≥ 1.
-            device: where they go; None is the CPU.
-            timesteps: in place of a number, all of them, noisiest first.
-
-        Raises:
-            InvalidValueError: the process has not so many, or both are given.
-        """
-        own = cast("Any", self)
-        if timesteps is None:
-            timesteps = even_timesteps(
-                cast("int", num_inference_steps), own.config.num_train_timesteps
-            )
-        elif num_inference_steps is not None:
-            raise InvalidValueError("num_inference_steps, timesteps: give one of them.")
-        cast("Any", super()).set_timesteps(timesteps=timesteps, device=device)
-
-
-class EvenDDIMScheduler(EvenTimesteps, DPMSolverMultistepScheduler):
-    """Deterministic DDIM on evenly spread timesteps, each stepping to the true next one.
-
-    First-order DPM-Solver++ is DDIM; unlike the DDIM of diffusers it steps between the very
-    timesteps of the run. Source: Song, Meng and Ermon, Denoising diffusion implicit models, 2021;
-    Lu et al., DPM-Solver++, 2022; zero terminal SNR: Lin et al. 2024.
+    It predicts clean images and goes on from the one before, too: a few of its timesteps are worth
+    many of DDIM. Unlike that of diffusers it steps between the very timesteps of the run. Source:
+    Lu et al., DPM-Solver++, 2022, the multistep solver 2M; zero terminal SNR: Lin et al. 2024.
 
     Args:
         num_train_timesteps: timesteps of the process.
@@ -107,11 +60,23 @@ class EvenDDIMScheduler(EvenTimesteps, DPMSolverMultistepScheduler):
         rescale_betas_zero_snr: whether the last timestep is pure noise.
         clip_sample_range: the predicted clean image is clamped to ± this; None does not clamp, as
             latents want it.
+        spacing: where the timesteps lie: `linear`, `quadratic`, `late`, `log-snr`, or a power;
+            None is `usual_spacing`.
         beta_start: of the first timestep; the defaults are those of Ho et al. 2020.
         beta_end: of the last.
         beta_schedule: how they rise between: `linear`, or another of diffusers'.
         trained_betas: all of them, in place of these three.
+
+    Attributes:
+        order_of_solver: 1 or 2; the first is DDIM.
+        usual_spacing: where the timesteps lie if it is not said.
+
+    Raises:
+        InvalidValueError: there is no such spacing.
     """
+
+    order_of_solver: ClassVar[int] = 2
+    usual_spacing: ClassVar[Spacing] = LATE
 
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
@@ -120,15 +85,18 @@ class EvenDDIMScheduler(EvenTimesteps, DPMSolverMultistepScheduler):
         prediction_type: str = "v_prediction",
         rescale_betas_zero_snr: bool = False,
         clip_sample_range: float | None = 1.2,  # noqa: ARG002 (read from the config)
+        spacing: Spacing | None = None,
         beta_start: float = BETAS["beta_start"],
         beta_end: float = BETAS["beta_end"],
         beta_schedule: str = BETAS["beta_schedule"],
         trained_betas: Sequence[float] | None = None,
     ) -> None:
+        if spacing is not None:
+            check_spacing(spacing)
         DPMSolverMultistepScheduler.__init__(
             self,
             num_train_timesteps=num_train_timesteps,
-            solver_order=1,
+            solver_order=self.order_of_solver,
             algorithm_type="dpmsolver++",
             final_sigmas_type="zero",
             prediction_type=prediction_type,
@@ -155,6 +123,18 @@ class EvenDDIMScheduler(EvenTimesteps, DPMSolverMultistepScheduler):
         clean = cast("Tensor", super().convert_model_output(model_output, *args, **kwargs))
         limit = self.config.clip_sample_range
         return clean if limit is None else clean.clamp(-limit, limit)
+
+
+class EvenDDIMScheduler(DPMScheduler):
+    """Deterministic DDIM on evenly spread timesteps, each stepping to the true next one.
+
+    First-order DPM-Solver++ is DDIM. Source: Song, Meng and Ermon, Denoising diffusion implicit
+    models, 2021; Lu et al., DPM-Solver++, 2022. Its arguments are those of
+    [`DPMScheduler`][fpdm.DPMScheduler].
+    """
+
+    order_of_solver: ClassVar[int] = 1
+    usual_spacing: ClassVar[Spacing] = LINEAR
 
     def step(
         self,
@@ -208,6 +188,36 @@ class EvenDDIMScheduler(EvenTimesteps, DPMSolverMultistepScheduler):
         self._step_index = index + 1
         made = made.to(model_output.dtype)
         return SchedulerOutput(prev_sample=made) if return_dict else (made,)
+
+
+class UniPCScheduler(UniPCMultistepScheduler):
+    """UniPC, which takes timesteps as well.
+
+    Source: Zhao et al., UniPC, 2023.
+    """
+
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: str | torch.device | None = None,
+        timesteps: Sequence[int] | None = None,
+    ) -> None:
+        """Spread the timesteps of a run.
+
+        Args:
+            num_inference_steps: how many, ≥ 1; those of diffusers.
+            device: where they go; None is the CPU.
+            timesteps: in place of a number, all of them, noisiest first.
+        """
+        if timesteps is None:
+            super().set_timesteps(num_inference_steps, device=device)
+            return
+        super().set_timesteps(len(timesteps), device=device)
+        told = torch.as_tensor(timesteps)
+        signal = self.alphas_cumprod.cpu().double()[told]
+        levels = ((1 - signal) / signal).sqrt()
+        self.sigmas = torch.cat([levels, levels.new_zeros(1)]).float()
+        self.timesteps = told.to(device)
 
 
 class TowardsImage:
@@ -310,7 +320,7 @@ class FlowUniPCScheduler(FromPureNoise, TowardsImage, UniPCMultistepScheduler):
     """
 
 
-class EvenDDPMScheduler(EvenTimesteps, DDPMScheduler):
+class EvenDDPMScheduler(SpacedTimesteps, DDPMScheduler):
     """Ancestral sampling on the same timesteps.
 
     Source: Ho, Jain and Abbeel, Denoising diffusion probabilistic models, 2020; a learned variance:
@@ -322,11 +332,18 @@ class EvenDDPMScheduler(EvenTimesteps, DDPMScheduler):
         variance_type: `fixed_small`, `fixed_large`, or `learned_range` where the network predicts
             the variance.
         rescale_betas_zero_snr: whether the last timestep is pure noise.
+        spacing: where the timesteps lie: `linear`, `quadratic`, `late`, `log-snr`, or a power;
+            None is `linear`.
         beta_start: of the first timestep; the defaults are those of Ho et al. 2020.
         beta_end: of the last.
         beta_schedule: how they rise between: `linear`, or another of diffusers'.
         trained_betas: all of them, in place of these three.
+
+    Raises:
+        InvalidValueError: there is no such spacing.
     """
+
+    usual_spacing: ClassVar[Spacing] = LINEAR
 
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
@@ -335,11 +352,14 @@ class EvenDDPMScheduler(EvenTimesteps, DDPMScheduler):
         prediction_type: str = "v_prediction",
         variance_type: str = "fixed_small",
         rescale_betas_zero_snr: bool = False,
+        spacing: Spacing | None = None,
         beta_start: float = BETAS["beta_start"],
         beta_end: float = BETAS["beta_end"],
         beta_schedule: str = BETAS["beta_schedule"],
         trained_betas: Sequence[float] | None = None,
     ) -> None:
+        if spacing is not None:
+            check_spacing(spacing)
         DDPMScheduler.__init__(
             self,
             num_train_timesteps=num_train_timesteps,

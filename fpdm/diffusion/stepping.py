@@ -84,6 +84,9 @@ class Stepping(ABC):
                 this kind of prediction.
         """
 
+    def forget_graph(self) -> None:  # noqa: B027 (most have nothing to forget)
+        """Go on from what past steps left as from numbers, which are not differentiated."""
+
 
 def stepping(
     scheduler: Scheduler,
@@ -182,6 +185,11 @@ class Tabled(Stepping):
         noise = self.noise(index, prediction)
         x, self.past = self.steps.take(x, prediction, row, past, variance=variance, noise=noise)
         return x
+
+    def forget_graph(self) -> None:
+        """Go on from what past steps left as from numbers."""
+        if self.past is not None:
+            self.past = tuple(part.detach() for part in self.past)
 
     def given(self, index: int, x: Tensor) -> tuple[Tensor, Past]:
         """What a step is computed from, beside the images.

@@ -16,12 +16,14 @@ from torch import Tensor
 
 from fpdm.diffusion.levels import ancestral_weights
 from fpdm.diffusion.schedulers import (
+    DPMScheduler,
     EvenDDIMScheduler,
     EvenDDPMScheduler,
     FlowDPMScheduler,
     FlowScheduler,
     FlowUniPCScheduler,
     TowardsImage,
+    UniPCScheduler,
 )
 from fpdm.diffusion.steps import Corrected, Multistep, Steps
 
@@ -117,16 +119,17 @@ def _multistep(scheduler: Any, sign: float) -> Steps | None:
     gap = levels[1:] - levels[:-1]
     of_x, shrink = sigmas[1:] / sigmas[:-1], (-gap).exp() - 1.0
     of_clean = -(alphas[1:] * shrink)
+    limit = config.get("clip_sample_range") if isinstance(scheduler, DPMScheduler) else None
     if config.solver_order == 1:
-        table = torch.stack([*read, of_x, of_clean], dim=1)
-        return Steps(table, limit=config.get("clip_sample_range"))
+        return Steps(torch.stack([*read, of_x, of_clean], dim=1), limit=limit)
     if config.solver_type == "midpoint":
         curved = 0.5 * of_clean
     else:
         curved = alphas[1:] * (shrink / gap + 1.0)
     curved[1:] = curved[1:] / (gap[:-1] / gap[1:])
     curved = torch.where(_second_order(config, len(gap)), curved, 0.0)
-    return Multistep(torch.stack([*read, of_x, of_clean + curved, -curved], dim=1))
+    table = torch.stack([*read, of_x, of_clean + curved, -curved], dim=1)
+    return Multistep(table, limit=limit)
 
 
 def _second_order(config: Any, steps: int) -> Tensor:
@@ -197,11 +200,13 @@ def _clean(kind: str, alphas: Tensor, sigmas: Tensor, sign: float) -> list[Tenso
 
 
 _MAKERS = {
+    DPMScheduler: _multistep,
     EvenDDIMScheduler: _multistep,
     EvenDDPMScheduler: _ancestral,
     FlowScheduler: _flow,
     DPMSolverMultistepScheduler: _multistep,
     FlowDPMScheduler: _multistep,
     UniPCMultistepScheduler: _corrected,
+    UniPCScheduler: _corrected,
     FlowUniPCScheduler: _corrected,
 }

@@ -77,7 +77,7 @@ def draw(
         world: how many processes share the work.
         settings: of the pipeline's call: `budget`, `num_inference_steps`, `solver`, `allocation`,
             `init`, `scheduler`, `guidance_scale`, `guidance_channels`, `guidance_interval`,
-            `timesteps`, `sigmas`, `eta`.
+            `timesteps`, `sigmas`, `spacing`, `eta`.
 
     Raises:
         InvalidValueError: an argument is not allowed, or the folder holds images of other settings,

@@ -24,7 +24,8 @@ RECORD = "samples.json"
 
 SETTINGS = (
     *("budget", "num_inference_steps", "solver", "allocation", "init", "scheduler"),
-    *("guidance_scale", "guidance_channels", "guidance_interval", "timesteps", "sigmas", "eta"),
+    *("guidance_scale", "guidance_channels", "guidance_interval", "timesteps", "sigmas", "spacing"),
+    "eta",
 )
 """Keywords of the pipeline that images depend on."""
 

@@ -25,8 +25,8 @@ SETTINGS = {
     "k = 2": {"iterations": 2, "init": "features"},
     "k = 2, reuse": {"iterations": 2, "init": "reuse"},
     "k = 2, extrapolate": {"iterations": 2, "init": "extrapolate"},
-    "k = 2, unipc": {"iterations": 2, "init": "features", "scheduler": "unipc"},
-    "k = 2, reuse, unipc": {"iterations": 2, "init": "reuse", "scheduler": "unipc"},
+    "k = 10, dpm++": {"iterations": 10, "init": "features", "scheduler": "dpm++"},
+    "k = 2, reuse, dpm++": {"iterations": 2, "init": "reuse", "scheduler": "dpm++"},
 }
 
 
@@ -46,7 +46,7 @@ def main() -> None:
     labels = torch.arange(given.num) % 10
 
     def measure(
-        budget: int, iterations: int, init: str, seed: int, scheduler: str | None = None
+        budget: int, iterations: int, init: str, seed: int, scheduler: str = "ddim"
     ) -> tuple[float, float, float]:
         images = (
             pipe(

@@ -22,8 +22,8 @@ from fpdm.data import digits
 from fpdm.evaluation import frechet_distance
 
 SPENT = {
-    "plain": {"iterations": 10, "init": "features"},
-    "smoothing, reuse": {"iterations": 2, "init": "reuse"},
+    "plain": {"iterations": 10, "init": "features", "scheduler": "ddim"},
+    "smoothing, reuse": {"iterations": 2, "init": "reuse", "scheduler": "ddim"},
     "smoothing, reuse, dpm++": {"iterations": 2, "init": "reuse", "scheduler": "dpm++"},
 }
 BUDGETS = (24, 60, 120)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from fpdm.diffusion import Diffusion
 from fpdm.diffusion.process import PREDICTIONS
-from fpdm.diffusion.schedulers import FlowScheduler, even_timesteps
+from fpdm.diffusion.schedulers import FlowScheduler
+from fpdm.diffusion.spacing import even_timesteps
 from fpdm.errors import InvalidValueError, UnknownNameError
 from fpdm.testing.strategies import seeds
 from tests.diffusion.noising import ALPHAS, normal, terminal

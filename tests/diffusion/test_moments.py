@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fpdm.diffusion import Diffusion, samplers
 from fpdm.diffusion.moments import log_snr, moments
+from fpdm.diffusion.spread import set_timesteps
 
 
 def alphas(zero_terminal: bool = False) -> list[float]:
@@ -26,7 +27,7 @@ def alphas(zero_terminal: bool = False) -> list[float]:
 @given(steps=st.integers(2, 60))
 def test_the_noise_of_a_timestep_is_that_of_the_process(name, steps):
     scheduler = Diffusion().scheduler(name)
-    samplers.set_timesteps(scheduler, steps)
+    set_timesteps(scheduler, steps)
     signal = alphas()
     for moment, timestep in zip(moments(scheduler), scheduler.timesteps.tolist(), strict=True):
         assert type(moment.timestep) is type(moment.log_snr) is float
@@ -40,7 +41,7 @@ def test_the_noise_of_a_timestep_is_that_of_the_process(name, steps):
 @given(steps=st.integers(2, 60))
 def test_a_flow_is_a_straight_line_from_image_to_noise(name, steps):
     scheduler = Diffusion(prediction="flow").scheduler(name)
-    samplers.set_timesteps(scheduler, steps)
+    set_timesteps(scheduler, steps)
     for moment in moments(scheduler):
         noise = moment.timestep / 1000
         if noise >= 1:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import fpdm
 from fpdm.diffusion import Diffusion, rehearsal
 from fpdm.diffusion.likeness import likeness
-from fpdm.diffusion.samplers import DIFFUSION, FLOW_MATCHING, set_timesteps
+from fpdm.diffusion.samplers import DIFFUSION, FLOW_MATCHING
+from fpdm.diffusion.spread import set_timesteps
 from fpdm.errors import InvalidValueError
 from tests.diffusion.test_samplers import Oracle
 from tests.sampling.pipelines import draw, pipeline, seeded

@@ -9,6 +9,7 @@ import pytest
 import torch
 from diffusers import (
     DDPMScheduler,
+    DPMSolverMultistepScheduler,
     EDMEulerScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
@@ -23,10 +24,9 @@ from fpdm.diffusion.samplers import (
     DIFFUSION,
     FLOW_MATCHING,
     prediction_of,
-    set_timesteps,
-    set_timesteps_within,
     switch,
 )
+from fpdm.diffusion.spread import set_timesteps, set_timesteps_within
 from fpdm.errors import FPDMError, InvalidValueError
 from fpdm.solution import Denoised
 from tests.diffusion.noising import ALPHAS, terminal
@@ -149,7 +149,11 @@ def test_every_velocity_scheduler_of_a_process_has_its_sign(name):
 @pytest.mark.parametrize(
     ("scheduler", "steps", "message"),
     [
-        (Diffusion().scheduler("dpm++"), 1000, "repeats a timestep; use fewer"),
+        (
+            DPMSolverMultistepScheduler(timestep_spacing="linspace"),
+            1000,
+            "repeats a timestep; use fewer",
+        ),
         (Diffusion().scheduler("heun"), 1, "begins at timestep 0 of 1000, which is not the noise"),
         (EDMEulerScheduler(), 50, "begins at timestep 1.09551 of 1000, which is not the noise"),
     ],
@@ -162,12 +166,19 @@ def test_timesteps_that_are_no_run_from_noise_to_image_are_refused(scheduler, st
 @pytest.mark.parametrize("calls", [1000, 4000])
 @pytest.mark.parametrize(
     ("prediction", "name", "most"),
-    [("epsilon", "dpm++", 999), ("epsilon", "ddim", 1000), ("flow", "unipc", 1000)],
+    [("epsilon", "dpm++", 1000), ("epsilon", "ddim", 1000), ("flow", "unipc", 1000)],
 )
 def test_as_many_timesteps_as_there_are_without_repeating_one(prediction, name, most, calls):
     scheduler = Diffusion(prediction).scheduler(name)
     set_timesteps_within(scheduler, calls)
     assert len(scheduler.timesteps) == most
+
+
+@pytest.mark.parametrize("calls", [1000, 4000])
+def test_a_timestep_fewer_where_the_library_repeats_one(calls):
+    scheduler = DPMSolverMultistepScheduler(timestep_spacing="linspace")
+    set_timesteps_within(scheduler, calls)
+    assert len(scheduler.timesteps) == 999
 
 
 def test_a_scheduler_of_second_order_stays_within_its_calls():

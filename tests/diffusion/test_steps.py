@@ -75,6 +75,7 @@ def test_a_flow_step_equals_the_librarys(name, steps, negate, shift, seed):
     assert differ(scheduler, seed=seed, negate=negate) <= FIRST_DIGITS[name]
 
 
+@pytest.mark.filterwarnings("ignore:.*is followed by a far longer step")  # of leading timesteps
 @given(
     steps=lengths,
     options=st.fixed_dictionaries(

@@ -131,7 +131,7 @@ def test_training_learns_a_variance_that_sampling_uses():
     drawn = pipe([0, 1], num_inference_steps=10, output_type="latent").images
     assert drawn.shape == (2, 1, 8, 8)
     plain = trained(config()).pipeline()
-    assert type(plain.scheduler).__name__ == "EvenDDIMScheduler"
+    assert type(plain.scheduler).__name__ == "DPMScheduler"
 
 
 def test_flow_matching_has_no_variance_to_learn():

@@ -49,8 +49,9 @@ SOURCED = {
     "fpdm.models.positions": "sincos_positions",
     "fpdm.models.transformer": "initialise",
     "fpdm.diffusion.schedulers": (
-        "FlowDPMScheduler FlowHeunScheduler FlowUniPCScheduler even_timesteps"
+        "DPMScheduler EvenDDIMScheduler FlowDPMScheduler FlowHeunScheduler FlowUniPCScheduler"
     ),
+    "fpdm.diffusion.spacing": "even_timesteps",
     "fpdm.training.config": "OptimizerConfig",
     "fpdm.training.loop": "learning_rate_curve",
     "fpdm.diffusion.variance": "Posterior.variational_bound",

@@ -29,6 +29,7 @@ OTHER = {
     "guidance_interval": {"guidance_interval": (0.0, 0.5)},
     "timesteps": {"timesteps": [999, 500, 0]},
     "sigmas": {"sigmas": [9, 3, 0]},
+    "spacing": {"spacing": "quadratic"},
     "eta": {"eta": 0.5},
 }
 
@@ -62,7 +63,8 @@ def test_another_model_is_refused(tmp_path):
     for other in (
         pipeline(nudged),
         pipeline(tiny().double()),
-        pipeline(tiny(), Diffusion().scheduler("dpm++")),
+        pipeline(tiny(), Diffusion().scheduler("ddim")),
+        pipeline(tiny(), fpdm.DPMScheduler(spacing="linear")),
         pipeline(tiny(pre_depth=2)),
     ):
         with pytest.raises(InvalidValueError, match=r"other settings: .*model"):

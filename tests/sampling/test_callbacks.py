@@ -19,7 +19,7 @@ def test_a_callback_sees_each_step_and_may_change_the_latents():
         seen.append((index, int(timestep), sorted(tensors), tensors["residual"].shape))
         assert isinstance(pipe, fpdm.FPDMPipeline)
 
-    pipe = pipeline()
+    pipe = pipeline(scheduler=fpdm.EvenDDIMScheduler())
     plain = images(pipe)
     inputs = ["latents", "residual"]
     watched = images(pipe, callback_on_step_end=watch, callback_on_step_end_tensor_inputs=inputs)

@@ -200,9 +200,10 @@ def test_a_condition_of_another_size_is_refused():
         model(torch.randn(2, 1, 4, 4), timestep=5)
 
 
+@pytest.mark.parametrize("sampler", ["ddim", "dpm++", "unipc"])
 @pytest.mark.parametrize("init", ["features", "reuse", "extrapolate"])
-def test_a_run_with_gradients_has_a_graph_for_each_timestep(init):
-    model, scheduler = tiny(), Diffusion().scheduler()
+def test_a_run_with_gradients_has_a_graph_for_each_timestep(init, sampler):
+    model, scheduler = tiny(), Diffusion().scheduler(sampler)
     scheduler.set_timesteps(3)
     run = fpdm.sample(
         model, scheduler, torch.randn(2, 1, 4, 4), torch.tensor([0, 1]), budget=12, init=init

@@ -18,7 +18,8 @@ from PIL import Image
 
 import fpdm
 from fpdm.diffusion import Diffusion
-from fpdm.diffusion.samplers import DIFFUSION, FLOW_MATCHING, set_timesteps
+from fpdm.diffusion.samplers import DIFFUSION, FLOW_MATCHING
+from fpdm.diffusion.spread import set_timesteps
 from fpdm.errors import BudgetError, InvalidValueError
 from tests.commands import run
 from tests.diffusion.test_samplers import MEAN, SPREAD, Oracle
@@ -151,13 +152,16 @@ REFUSED = [
     ({"timesteps": [0, 500, 999]}, "must go down from noise to image"),
     ({"timesteps": [999, 500, 500]}, "must go down from noise to image"),
     ({"timesteps": [999, -1]}, "none below 0"),
-    ({"timesteps": [1000, 0]}, "must be from 999 down for EvenDDIM"),
-    ({"timesteps": [999, 499.5, 0]}, "must be whole numbers for EvenDDIM"),
+    ({"timesteps": [1000, 0]}, "must be from 999 down for DPMScheduler"),
+    ({"timesteps": [999, 499.5, 0]}, "must be whole numbers for DPMScheduler"),
     ({"timesteps": [300, 0]}, "begins at timestep 300 of 1000, which is not the noise; use others"),
-    ({"timesteps": [999, 0], "scheduler": "unipc"}, "does not take any of its own; leave them out"),
-    ({"sigmas": [9, 0]}, "EvenDDIMScheduler does not take any of its own.* scheduler='euler'"),
+    (
+        {"timesteps": [999, 0], "scheduler": "euler-ancestral"},
+        "does not take any of its own; leave them out",
+    ),
+    ({"sigmas": [9, 0]}, "DPMScheduler does not take any of its own.* scheduler='euler'"),
     ({"sigmas": [9, 1], "scheduler": "euler"}, "what noise is left in the images; must be 0"),
-    ({"sigmas": [9, 0], "scheduler": "unipc"}, "UniPCMultistepScheduler refuses: Passing"),
+    ({"sigmas": [9, 0], "scheduler": "unipc"}, "UniPCScheduler does not take any of its own"),
 ]
 
 
@@ -317,7 +321,7 @@ def test_the_schedulers_of_diffusers_that_know_eta_are_given_it(cls):
 
 def test_with_a_compiled_pipeline_all_of_it_draws_the_same():
     call = {"timesteps": [999, 700, 400, 100], "eta": 0.7, "num_images_per_class": 2, **FREE}
-    call |= {"solver": "naive"}
+    call |= {"solver": "naive", "scheduler": "ddim"}
     eager, compiled = pipeline(), pipeline()
     compiled.compile(backend="eager")
     torch.testing.assert_close(images(compiled, **call), images(eager, **call))
@@ -329,6 +333,7 @@ def test_with_a_compiled_pipeline_all_of_it_draws_the_same():
 def test_the_command_line_has_all_of_it(capsys, tmp_path):
     out = tmp_path / "a.png"
     options = ["--num-images-per-class", 2, "--timesteps", "999,800,600,400,200,0", "--eta", 0.5]
+    options += ["--scheduler", "ddim"]
     code, printed, _ = run(
         capsys, "sample", "--classes", 3, 7, *options, "--budget", 24, "--out", out
     )
@@ -344,7 +349,16 @@ def test_the_command_line_has_all_of_it(capsys, tmp_path):
         code, _, error = run(
             capsys,
             *("sample", "--classes", 3, 7, "--num-images-per-class", 2, "--eta", 0.5),
-            *("--timesteps", *changed.split(), "--budget", 24, "--out", folder),
+            *(
+                "--scheduler",
+                "ddim",
+                "--timesteps",
+                *changed.split(),
+                "--budget",
+                24,
+                "--out",
+                folder,
+            ),
         )
         assert code == 2
         assert "holds images of other settings: timesteps" in " ".join(error.split())
@@ -355,13 +369,13 @@ def test_the_command_line_has_all_of_it(capsys, tmp_path):
     [
         (["--timesteps", "999,x"], "--timesteps 999,x: must be numbers set apart by commas"),
         (["--timesteps", "5,999"], "must go down from noise to image"),
-        (["--sigmas", "1,0.5"], "EvenDDIMScheduler does not take any of its own"),
+        (["--sigmas", "1,0.5"], "DPMScheduler does not take any of its own"),
         (["--timesteps", "999,0", "--sigmas", "9,0"], "only one of them can be given"),
         (["--timesteps", "999,0", "--steps", 3], "there are 2 timesteps"),
         (["--num", 3, "--num-images-per-class", 2], "--num, --num-images-per-class: give one"),
         (["--num-images-per-class", 0], "num_images_per_class=0"),
         (["--eta", 2], "eta=2"),
-        (["--eta", 1, "--scheduler", "unipc"], "UniPCMultistepScheduler has no eta"),
+        (["--eta", 1, "--scheduler", "unipc"], "UniPCScheduler has no eta"),
     ],
 )
 def test_on_the_command_line_a_mistake_is_one_sentence(options, message, capsys, tmp_path):

@@ -58,7 +58,7 @@ def test_a_network_that_says_nothing_of_its_passes_is_refused():
 
 
 def test_a_folder_that_names_modules_as_they_were_called_before_is_loaded(tmp_path):
-    pipe = pipeline(tiny())
+    pipe = fpdm.FPDMPipeline(tiny().eval(), fpdm.EvenDDIMScheduler())
     pipe.save_pretrained(tmp_path)
     index = tmp_path / "model_index.json"
     tree = json.loads(index.read_text())

@@ -10,7 +10,7 @@ from diffusers import EulerDiscreteScheduler, UniPCMultistepScheduler
 
 import fpdm
 from fpdm.diffusion import Diffusion
-from fpdm.diffusion.samplers import set_timesteps
+from fpdm.diffusion.spread import set_timesteps
 from tests.sampling.pipelines import pipeline, seeded
 from tests.toys import tiny
 
@@ -38,7 +38,7 @@ def settings_of(number: int) -> dict:
     }
     if draw.random() < 0.25:
         custom = {"timesteps": [999, 700, 400, 100], "eta": draw.choice([None, 0.5])}
-        found |= {"num_inference_steps": None, "budget": 16, "scheduler": None} | custom
+        found |= {"num_inference_steps": None, "budget": 16, "scheduler": "ddim"} | custom
     return found
 
 
