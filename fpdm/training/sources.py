@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fpdm.errors import InvalidValueError, UnknownNameError, suggest
-from fpdm.runtime.toml import read_toml
+from fpdm.errors import InvalidValueError
+from fpdm.runtime.configs import find, read
 
 BASE = "base"
 """The key that names the configuration on which a file builds."""
 
 CONFIGS = Path(__file__).parent / "configs"
-LARGEST = 2**20
-"""Bytes beyond which a file is no configuration."""
+WHAT = "configuration"
 
 
 def read_sources(source: str | Path) -> list[dict[str, Any]]:
@@ -31,36 +30,14 @@ def read_sources(source: str | Path) -> list[dict[str, Any]]:
         InvalidValueError: a file cannot be read, or files build on one another in a circle.
         UnknownNameError: there is no such file or configuration.
     """
-    path = _find(source, beside=Path())
-    read: dict[Path, dict[str, Any]] = {}
-    while (file := path.resolve()) not in read:
-        tables = read[file] = _read(path)
+    path = find(source, packaged=CONFIGS, beside=Path(), what=WHAT)
+    found: dict[Path, dict[str, Any]] = {}
+    while (file := path.resolve()) not in found:
+        tables = found[file] = read(path, what=WHAT)
         if BASE not in tables:
-            return list(reversed(read.values()))
+            return list(reversed(found.values()))
         base = tables.pop(BASE)
         if not isinstance(base, str) or not base:
             raise InvalidValueError(f"{path}: base={base!r}: must name a configuration or a file.")
-        path = _find(base, beside=path.parent)
+        path = find(base, packaged=CONFIGS, beside=path.parent, what=WHAT)
     raise InvalidValueError(f"{path} builds on itself: leave out `base` in one of the files.")
-
-
-def _find(source: str | Path, *, beside: Path) -> Path:
-    """The file of a configuration."""
-    if "\0" not in str(source) and (path := beside / source).is_file():
-        return path
-    path = CONFIGS / f"{source}.toml"
-    if "\0" in str(source) or not path.is_file():
-        names = [found.stem for found in CONFIGS.glob("*.toml")]
-        raise UnknownNameError(
-            f"There is no file or configuration {str(source)!r}. {suggest(str(source), names)}"
-        )
-    return path
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > LARGEST:
-        raise InvalidValueError(f"{path} has more than {LARGEST} bytes: it is no configuration.")
-    try:
-        return read_toml(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError) as error:
-        raise InvalidValueError(f"{path} cannot be read as TOML: {error}.") from error
