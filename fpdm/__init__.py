@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from fpdm.allocator import Allocator, Plan
     from fpdm.data.dataset import Dataset
     from fpdm.denoiser import FixedPointDenoiser
-    from fpdm.diffusion import EvenDDIMScheduler, EvenDDPMScheduler, FlowScheduler
+    from fpdm.diffusion import DPMScheduler, EvenDDIMScheduler, EvenDDPMScheduler, FlowScheduler
     from fpdm.errors import FPDMError
     from fpdm.hookspecs import hookimpl
     from fpdm.interfaces import (
@@ -33,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AllocationPolicy",
     "Allocator",
+    "DPMScheduler",
     "Dataset",
     "Denoised",
     "DiT",
@@ -70,6 +71,7 @@ __getattr__ = lazy(  # PyTorch, and what else they need, loads when one is first
     {
         "AllocationPolicy": "fpdm.interfaces",
         "Allocator": "fpdm.allocator",
+        "DPMScheduler": "fpdm.diffusion",
         "Dataset": "fpdm.data.dataset",
         "Denoised": "fpdm.solution",
         "DiT": "fpdm.models",
@@ -103,7 +105,16 @@ __getattr__ = lazy(  # PyTorch, and what else they need, loads when one is first
     modules=(
         *("allocator", "batch", "checks", "counting", "denoiser", "errors", "hookspecs"),
         *("interfaces", "iteration", "layer", "pipeline", "sampling", "solution", "tracing"),
-        *("checkpoints", "cli", "compiling", "data", "diffusion", "drawing", "evaluation"),
+        *(
+            "checkpoints",
+            "cli",
+            "comparing",
+            "compiling",
+            "data",
+            "diffusion",
+            "drawing",
+            "evaluation",
+        ),
         *("models", "plugins", "runtime", "testing", "training"),
     ),
 )

@@ -35,9 +35,11 @@ ROOMS = {  # where each room may look, beside its own files
     "evaluation": {*FOUNDATION, "data"},
     "testing": {*CORE, "data", "diffusion"},
     "training": {*CORE, "data", "diffusion", "models", "pipeline", "drawing"},
+    "comparing": {*CORE, "data", "diffusion", "models", "pipeline", "drawing", "evaluation"}
+    | {"training"},
     "checkpoints": set(),
     "cli": {*CORE, "checkpoints", "data", "diffusion", "models", "pipeline", "drawing"}
-    | {"evaluation", "training"},
+    | {"comparing", "evaluation", "training"},
 }
 LONGEST = 400
 """Lines of a file that is still about one idea."""

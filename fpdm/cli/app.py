@@ -12,7 +12,18 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter
 
 import fpdm
-from fpdm.cli import console, convert, demo, encode, evaluate, new_plugin, plugins, sample, train
+from fpdm.cli import (
+    compare,
+    console,
+    convert,
+    demo,
+    encode,
+    evaluate,
+    new_plugin,
+    plugins,
+    sample,
+    train,
+)
 from fpdm.cli.ending import ending
 from fpdm.cli.examples import epilogue
 
@@ -41,8 +52,9 @@ for command, examples in (
     (demo.demo, demo.EXAMPLES),
     (sample.sample, sample.EXAMPLES),
     (train.train, train.EXAMPLES),
-    (encode.encode, encode.EXAMPLES),
     (evaluate.evaluate, evaluate.EXAMPLES),
+    (compare.compare, compare.EXAMPLES),
+    (encode.encode, encode.EXAMPLES),
     (convert.convert, convert.EXAMPLES),
     (new_plugin.new_plugin, new_plugin.EXAMPLES),
 ):

@@ -44,8 +44,8 @@ def train(
 
     Args:
         config: a TOML file, or the name of a configuration that comes with the package: `digits`,
-            which it is if not given, `digits-fpunet`, `emoji`, `emoji-dit`, `imagenet`, `ffhq`,
-            `celeba-hq`, or `lsun-church`.
+            which it is if not given, `digits-fpunet`, `digits-dit`, `emoji`, `emoji-dit`,
+            `imagenet`, `ffhq`, `celeba-hq`, or `lsun-church`.
         out: where to save; `runs/NAME` if not given.
         set_: a value in place of the configuration's, `key=value` with dots for tables.
         from_: folder of a trained network, with whose weights to begin, `start_from` of the

@@ -86,6 +86,7 @@ TOYS = {
         r"fpdm train \1 --set model.hidden_size=8 --set model.num_heads=2 "
         r"--set engine.precision=fp32 --set engine.workers=0"
     ),
+    r"^(fpdm compare \w+) --out .*$": r"\1 --dry-run",
     r"--num 50000\b": "--num 3",
     r"-n 50000\b": "-n 3",
     r"--nproc-per-node 8\b": "--nproc-per-node 2",

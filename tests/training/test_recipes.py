@@ -201,7 +201,7 @@ def test_the_help_and_the_reference_name_every_configuration(capsys):
     _, said, _ = run(capsys, "train", "--help")
     page = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
     names = {path.stem for path in CONFIGS.glob("*.toml")}
-    assert len(names) == 8
+    assert len(names) == 9
     for name in names:
         assert re.search(rf"(?<![\w-]){name}(?![\w-])", said), name
         assert f"`{name}`" in page
