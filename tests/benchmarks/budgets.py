@@ -1,6 +1,6 @@
 """One budget spent as many timesteps of few iterations, or few of many, as Markdown tables.
 
-    python tests/benchmarks/budgets.py [iterations] [schedulers] [guidance]
+    python tests/benchmarks/budgets.py [iterations] [guidance]
 
 Each part is written to `docs/tables/budgets-PART.md`; without a part, all are. About 20 minutes on
 one core.
@@ -46,25 +46,6 @@ def iterations() -> Iterator[str]:
     )
 
 
-def schedulers(budgets: tuple[int, ...] = (24, 60)) -> Iterator[str]:
-    """The same with other schedulers, at k = 2."""
-    pipe, every = fpdm.FPDMPipeline.digits(), []
-    names = ("ddim", "dpm++", "unipc", "heun")
-    yield from head("block passes", *(f"`{name}`" for name in names))
-    for budget in budgets:
-        found = [_drawn(pipe, budget, scheduler=name) for name in names]
-        every += found
-        yield row(budget, *(f"{each.mean.pixels:.2f} / {each.mean.features:.2f}" for each in found))
-    pixels, features = largest_spread([each for each in every if each.mean.pixels < 1.5])
-    yield ""
-    yield (
-        f"Fréchet distance in pixel space / in features, with reuse and the solver that carries; "
-        f"as many timesteps as leave two iterations at each. Means over {SEEDS} seeds of {NUM} "
-        f"samples, which lie up to {pixels:.2f} / {features:.2f} apart where the distance is below "
-        f"1.5."
-    )
-
-
 def guidance(scales: tuple[float, ...] = (1.0, 1.25, 1.5, 2.0, 4.0)) -> Iterator[str]:
     """What guidance brings at one budget."""
     pipe = fpdm.FPDMPipeline.digits()
@@ -90,7 +71,7 @@ def _drawn(pipe: fpdm.FPDMPipeline, budget: int, **settings: object) -> Figures:
     return figures(pipe, num=NUM, seeds=SEEDS, budget=budget, init="reuse", **settings)
 
 
-PARTS = {"iterations": iterations, "schedulers": schedulers, "guidance": guidance}
+PARTS = {"iterations": iterations, "guidance": guidance}
 
 
 if __name__ == "__main__":
