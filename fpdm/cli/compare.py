@@ -52,7 +52,7 @@ def compare(
         for cell in resolved.cells():
             console.say(cell.label)
         return
-    from fpdm.comparing import Comparison
+    from fpdm.comparing import Comparison, rows
     from fpdm.comparing.pictures import can_plot
     from fpdm.comparing.written import write_report
     from fpdm.runtime.processes import processes
@@ -64,8 +64,10 @@ def compare(
     for failure in failures:
         console.warn(f"{failure.cell.label}, seed {failure.seed}: {failure.message}")
     if results:
-        paths = write_report(comparison, results)
-        _show(comparison, results)
+        found = rows(results)
+        paths = write_report(comparison, found)
+        for features in comparison.config.features:
+            _show(found, features)
         if not can_plot():
             console.note("there are no curves: they need matplotlib, of the extra `plot`.")
         console.say(f"Wrote {', '.join(path.name for path in paths)} to {folder}.")
@@ -98,18 +100,16 @@ def _follow(comparison: Comparison) -> tuple[list[Result], list[Failure]]:
     return results, failures
 
 
-def _show(comparison: Comparison, results: list[Result]) -> None:
-    """Print, for each of the features, what each network comes to at each budget at its best."""
-    from fpdm.comparing import best, rows
+def _show(found: list[Row], features: str) -> None:
+    """Print what each network comes to at each budget at its best."""
+    from fpdm.comparing import best
 
-    found = rows(results)
-    for features in comparison.config.features:
-        chosen = sorted(best(found, features).items(), key=lambda item: (item[0][1], item[0][0]))
-        console.table(
-            f"Fréchet distance, {features}: each network at its best",
-            ("network", "passes", "distance", "spread", "seconds", "way"),
-            [_line(row, features) for _, row in chosen],
-        )
+    chosen = sorted(best(found, features).items(), key=lambda item: (item[0][1], item[0][0]))
+    console.table(
+        f"Fréchet distance, {features}: each network at its best",
+        ("network", "passes", "distance", "spread", "seconds", "way"),
+        [_line(row, features) for _, row in chosen],
+    )
 
 
 def _line(row: Row, features: str) -> tuple[str, ...]:

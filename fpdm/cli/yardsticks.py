@@ -163,8 +163,7 @@ def _kept(reference: Dataset, keep: Path | None, *, seed: int) -> Classifier:
     from fpdm.evaluation.trained import Fitting
 
     if keep is not None and keep.exists():
-        there = Classifier.load(keep)
-        if (there.known, there.seed) == (Classifier.digest(reference), seed):
+        if (there := Classifier.kept(keep, reference, seed=seed)) is not None:
             return there
         console.note(f"{keep} is of another reference or seed, and trained again.")
     fitting = Fitting(reference, seed=seed)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 from torch import nn
 
 
@@ -42,42 +42,26 @@ def cost_of(draw: Callable[[], Any], network: nn.Module, *, samples: int = 1) ->
     counter = FlopCounterMode(display=False)
     with counter, counted(network) as blocks:
         made = draw()
-    passes = blocks.count or sum(step.passes for step in made.steps)
+    passes = len(blocks) or sum(step.passes for step in made.steps)
     return Cost(passes, counter.get_total_flops() // 2 // samples)
 
 
-@frozen
-class Blocks:
-    """How often blocks were entered.
-
-    Attributes:
-        calls: the name of the block, for each time.
-    """
-
-    calls: list[str] = field(factory=list)
-
-    @property
-    def count(self) -> int:
-        """How often, in all."""
-        return len(self.calls)
-
-
 @contextmanager
-def counted(network: nn.Module) -> Iterator[Blocks]:
-    """Count how often the blocks of an explicit network compute, while the context lasts.
+def counted(network: nn.Module) -> Iterator[list[nn.Module]]:
+    """Note how often the blocks of an explicit network compute, while the context lasts.
 
     A block that a cache passes over does not: what is counted is its attention.
 
     Args:
-        network: whose `blocks` are watched; of one that has none, nothing is counted.
+        network: whose `blocks` are watched; of one that has none, nothing is noted.
 
     Yields:
-        The count, which grows.
+        What has computed, once for each time; it grows.
     """
-    found = Blocks()
+    found: list[nn.Module] = []
     handles = [
-        inner.register_forward_hook(lambda *_, name=name: found.calls.append(name))
-        for name, inner in _explicit_blocks(network)
+        inner.register_forward_hook(lambda module, *_: found.append(module))
+        for inner in _explicit_blocks(network)
     ]
     try:
         yield found
@@ -86,12 +70,12 @@ def counted(network: nn.Module) -> Iterator[Blocks]:
             handle.remove()
 
 
-def _explicit_blocks(network: nn.Module) -> list[tuple[str, nn.Module]]:
+def _explicit_blocks(network: nn.Module) -> list[nn.Module]:
     """The attention of each block of a network without a fixed point."""
     if getattr(network, "layer", None) is not None:
         return []
     return [
-        (name, module)
+        module
         for name, module in network.named_modules()
         if name.rsplit(".", 1)[-1] == "attn" and "blocks." in name
     ]

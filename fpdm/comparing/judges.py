@@ -86,10 +86,8 @@ def _features(name: str, data: Dataset, folder: Path) -> Features:
     if name == "digits":
         return DigitClassifier()
     path = folder / "classifier.safetensors"
-    if path.exists():
-        classifier = Classifier.load(path)
-        if classifier.known == Classifier.digest(data):
-            return classifier
+    if (there := Classifier.kept(path, data)) is not None:
+        return there
     classifier = Classifier.fit(data)
     with naming(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -23,8 +23,10 @@ from fpdm.comparing.caches import caching
 from fpdm.comparing.config import BUDGET, CACHE, ITERATIONS, Cell, CompareConfig
 from fpdm.comparing.costs import Cost, cost_of
 from fpdm.comparing.judges import Judge
+from fpdm.diffusion import spread
 from fpdm.drawing.provenance import fingerprint
 from fpdm.errors import BudgetError, FPDMError, InvalidValueError
+from fpdm.evaluation.archives import levels
 from fpdm.runtime.locks import in_use
 from fpdm.runtime.storage import naming, written_file
 
@@ -223,7 +225,7 @@ class Comparison:
 
     def _keep(self, images: Tensor, name: str) -> None:
         """Keep a few of the samples."""
-        few = ((images[:FEW].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
+        few = levels(images[:FEW]).numpy()
         with written_file(self.folder / SHOWN / f"{name}.npz") as beside, beside.open("wb") as file:
             np.savez_compressed(file, samples=few)
 
@@ -268,7 +270,8 @@ def settings_of(cell: Cell, network: Any) -> dict[str, Any]:
     explicit, layer = network.pre_passes + network.post_passes, getattr(network, "layer", None)
     each = explicit
     if layer is not None:
-        each += check_whole(ITERATIONS, cell.settings.get(ITERATIONS, 2), minimum=1)
+        iterations = cell.settings.get(ITERATIONS, spread.ITERATIONS)
+        each += check_whole(ITERATIONS, iterations, minimum=1)
     elif ITERATIONS in cell.settings:
         raise InvalidValueError("iterations: the network is explicit, and has none; leave it out.")
     budget = settings[BUDGET]

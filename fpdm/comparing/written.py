@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fpdm.comparing.pictures import can_plot, draw_curves, draw_samples
-from fpdm.comparing.report import FRECHET, Row, best, rows, to_csv, to_markdown, to_ways
-from fpdm.comparing.running import Comparison, Result
+from fpdm.comparing.report import FRECHET, Row, best, to_csv, to_markdown, to_ways
+from fpdm.comparing.running import Comparison
 from fpdm.runtime.storage import written_file
 
 TABLE, REPORT, PLAIN = "cells.csv", "report.md", "cells.json"
 
 
-def write_report(comparison: Comparison, results: Sequence[Result]) -> list[Path]:
+def write_report(comparison: Comparison, found: Sequence[Row]) -> list[Path]:
     """Write `cells.csv`, `cells.json`, `report.md`, tables of all ways, and figures.
 
     Args:
         comparison: whose folder it goes to.
-        results: of it; one at least.
+        found: what was drawn in it; one row at least.
 
     Returns:
         The files.
@@ -27,7 +27,7 @@ def write_report(comparison: Comparison, results: Sequence[Result]) -> list[Path
     Raises:
         StorageError: a file cannot be written.
     """
-    found, folder = rows(results), comparison.folder
+    folder = comparison.folder
     texts = {
         TABLE: to_csv(found),
         PLAIN: json.dumps([row.plain() for row in found], indent=1) + "\n",

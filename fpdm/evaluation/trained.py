@@ -192,6 +192,28 @@ class Classifier:
             ) from error
         return cls(network.eval(), **told)
 
+    @classmethod
+    def kept(
+        cls, path: str | os.PathLike[str], reference: Dataset, *, seed: int = 0
+    ) -> Classifier | None:
+        """The classifier of a reference that `save` wrote, if it is there.
+
+        Args:
+            path: of the file, which may be missing.
+            reference: that it was trained on.
+            seed: with which it was.
+
+        Returns:
+            The classifier; None if there is no file, or one of another reference or seed.
+
+        Raises:
+            InvalidValueError: the file holds none.
+        """
+        if not Path(path).exists():
+            return None
+        there = cls.load(path)
+        return there if (there.known, there.seed) == (cls.digest(reference), seed) else None
+
     @staticmethod
     def digest(reference: Dataset) -> str:
         """A SHA-256 by which a data set is known again: of its sizes, and 512 of its samples.
