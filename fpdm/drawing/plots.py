@@ -63,7 +63,12 @@ def _titled(images: list[Image.Image], title: str) -> Image.Image:
 
 def _bars(numbers: Array) -> Image.Image:
     page, draw = _page()
-    counts, edges = np.histogram(numbers[:, 0], bins=min(BARS, max(10, len(numbers) // 10)))
+    values = numbers[:, 0].astype(np.float64)
+    low, high = (values.min(), values.max()) if len(values) else (0.0, 0.0)
+    least = max(abs(low), abs(high), 1e-30) * 1e-9  # that many bars can tell apart
+    room = max(0.0, least - (high - low))
+    bars = min(BARS, max(10, len(values) // 10))
+    counts, edges = np.histogram(values, bins=bars, range=(low - room, high + room))
     across = np.linspace(0, 1, len(edges))
     corners = _pixels(np.stack([across[:-1], np.zeros(len(counts))], axis=1))
     ends = _pixels(np.stack([across[1:], counts / max(counts.max(), 1)], axis=1))

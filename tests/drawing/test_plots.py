@@ -26,6 +26,14 @@ def test_anything_is_drawn(shape, count, scale, broken, seed):
     assert min(picture.size) > 100 or shape[1:]
 
 
+@pytest.mark.parametrize(
+    "numbers", [[0.0], [1.3e19], [1.3e19] * 3, [1e19, 1.0000001e19], [-2e-30, 3]]
+)
+def test_numbers_that_are_all_but_the_same_are_one_bar_or_two(numbers):
+    picture = plot(np.array(numbers, dtype="f8")[:, None], title="")
+    assert COLOURS[0] in painted(picture)
+
+
 def painted(picture) -> set[str]:
     return {f"#{r:02x}{g:02x}{b:02x}" for _, (r, g, b) in picture.convert("RGB").getcolors(2**20)}
 
