@@ -40,7 +40,7 @@ def subtract(start: Tensor, weights: Tensor, columns: Tensor, *, spare: bool = F
 def _as_they_are(like: Tensor) -> AbstractContextManager[object]:
     """Keep products in their own dtype where a caller has asked to cast them."""
     kind = like.device.type
-    if torch.is_autocast_enabled(kind):
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
         return torch.autocast(kind, enabled=False)
     return nullcontext()
 

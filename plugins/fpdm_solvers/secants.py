@@ -20,8 +20,6 @@ from fpdm_solvers.differences import IMAGES, RESIDUALS, Differences
 from fpdm_solvers.ring import Ring
 from fpdm_solvers.systems import solve_general
 
-ZERO = torch.zeros(())
-
 
 class Observed(Evaluation):
     """An evaluation whose residual and image lie side by side, and are measured together.
@@ -47,6 +45,7 @@ class Secants:
         layout: of the state.
         dtype: of the state.
         device: of the state.
+        zero: a 0 there, (); None in what is carried on.
         past: the differences, the states as rows in float32 or wider; None before there is one.
         last: the pair of the last evaluation, (B, 2, D); None before the first.
         lengths: its norms, (B, 2); likewise.
@@ -65,6 +64,7 @@ class Secants:
     layout: Layout
     dtype: torch.dtype
     device: torch.device
+    zero: Tensor | None = None
     past: Differences | None = None
     last: Tensor | None = None
     lengths: Tensor | None = None
@@ -176,7 +176,8 @@ class SecantSolver(IterativeSolver):
 
     def start(self, z0: Tensor) -> Secants:
         """Begin without a past."""
-        return Secants(self, Layout.of(z0), z0.dtype, z0.device, room=self.window)
+        zero = torch.zeros((), dtype=batch.wide(z0.dtype), device=z0.device)
+        return Secants(self, Layout.of(z0), z0.dtype, z0.device, zero, room=self.window)
 
     def begin(self, x0: Tensor, *, evals: int, carry: Any = None) -> Secants:
         """Begin with room for what is to come, or with the differences of an earlier solve."""
@@ -191,8 +192,7 @@ class SecantSolver(IterativeSolver):
         ring = Ring.empty(state.layout.rows(z0), self.window)
         ring.slot = torch.zeros(1, dtype=torch.int64, device=z0.device)
         ring.filled = ring.size
-        state.past = ring
-        return state
+        return evolve(state, past=ring, zero=None)
 
     def resume(self, z0: Tensor, carry: Any) -> Secants:
         """Begin with the differences of an earlier solve; it may have been of another `f`.
@@ -268,8 +268,10 @@ class SecantSolver(IterativeSolver):
         if past is None or not past.filled:  # nothing to go by yet: a plain step
             return batch.select(answered, self.begin_with(observed), z), state
         gamma, moved = self._solve(past, pair[:, RESIDUALS], rejected, right)
+        zero = cast("Tensor", state.zero)
+        gamma = torch.where(moved[:, None], gamma, zero)
         # inf where the step is a plain one
-        state.limit = torch.addcdiv(ZERO, observed.gap, moved, value=self.safeguard)
+        state.limit = torch.addcdiv(zero, observed.gap, moved, value=self.safeguard)
         base = pair[:, self.parts] if back is None else back
         spare = back is not None and isinstance(past, Ring)
         proposal = self.finish(past.mix(base, gamma, parts=self.parts, spare=spare))
@@ -330,7 +332,7 @@ class SecantSolver(IterativeSolver):
         rejected: Tensor | None,
         right: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """`γ`, (B, m), zero where there is none, and where it is not zero, (B,)."""
+        """`γ`, (B, m), anything where there is none, and where there is one that is not 0, (B,)."""
         right = self.right_of(past, residual) if right is None else right
         right = right.to(past.matrix.dtype)
         if rejected is not None and not self.forgets:  # an empty memory has nothing to weigh
@@ -339,8 +341,7 @@ class SecantSolver(IterativeSolver):
         gamma = gamma.to(residual.dtype)
         # what is too far overflows: in float32 from 1e19 on
         length = torch.linalg.vector_norm(gamma.detach(), dim=1).nan_to_num(0, 0, 0)
-        moved = failed < (length > 0)  # as numbers: 0 < 1
-        return torch.where(moved[:, None], gamma, ZERO), moved
+        return gamma, failed < (length > 0)  # as numbers: 0 < 1
 
 
 def with_steps(products: Tensor) -> tuple[Tensor, Tensor]:
