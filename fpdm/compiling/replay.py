@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
@@ -88,7 +89,9 @@ class Replay:
     """A function that is recorded once, and then replayed on buffers of its own.
 
     What it is given is copied into the buffers, and what it returns is copied out of them, so that
-    runs that take turns do not see each other's. Where weights have moved, it is recorded again.
+    runs that take turns do not see each other's. What it overwrites and returns is lent instead:
+    while the same comes back at the next call, it is where it has to be, and is not copied at all.
+    Where weights have moved, it is recorded again.
 
     Args:
         function: of tensors, and of values that hold some; nothing else in them may change.
@@ -101,7 +104,7 @@ class Replay:
         self.reads = reads
         self.recorder = recorder
         self._places: list[int] = []
-        self._buffers: list[Tensor] = []
+        self._buffers = Buffers([])
         self._recorded: Recorded | None = None
         self._refused = False
 
@@ -123,11 +126,10 @@ class Replay:
                 self._record(given)
             if self._recorded is None:
                 return self.function(*given)
-            for buffer, tensor in zip(self._buffers, tensors(given), strict=True):
-                buffer.copy_(tensor)
+            self._buffers.fill(tensors(given))
             returned, replay = self._recorded
             replay()
-            return mapped(returned, torch.clone)
+            return mapped(returned, self._buffers.hand_out)
 
     def _weights(self) -> list[Tensor]:
         return [*self.reads.parameters(), *self.reads.buffers()]
@@ -135,7 +137,7 @@ class Replay:
     def _record(self, given: tuple[Any, ...]) -> None:
         self._recorded = None  # what was recorded before makes room
         buffered = mapped(given, torch.clone)
-        self._buffers = tensors(buffered)
+        self._buffers = Buffers(tensors(buffered))
         self.function(*buffered)  # compiled here, where an error is its own
         try:
             self._recorded = self.recorder.record(lambda: self.function(*buffered))
@@ -147,3 +149,51 @@ class Replay:
                 UserWarning,
                 stacklevel=2,
             )
+
+
+class Buffers:
+    """The tensors that a recorded function reads, and those that it overwrites.
+
+    Args:
+        tensors: of any shapes; none of them shares memory with another.
+    """
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        self.tensors = tensors
+        self._at = {each.data_ptr(): index for index, each in enumerate(tensors) if each.numel()}
+        self._lent: dict[int, weakref.ref[Tensor]] = {}
+
+    def fill(self, given: list[Tensor]) -> None:
+        """Put something in each; what was lent and is not among it moves to a place of its own.
+
+        Args:
+            given: one tensor for each, of its shape.
+        """
+        for index, (buffer, tensor) in enumerate(zip(self.tensors, given, strict=True)):
+            borrowed = self._lent.pop(index, lambda: None)()
+            if borrowed is not None and borrowed is tensor:
+                continue
+            if borrowed is not None:
+                borrowed.data = buffer.clone()
+            buffer.copy_(tensor)
+
+    def hand_out(self, made: Tensor) -> Tensor:
+        """Hand something on that the function has made: a copy of it, or a buffer on loan.
+
+        Args:
+            made: of any shape.
+
+        Returns:
+            The same, of its shape.
+        """
+        index = self._at.get(made.data_ptr())
+        if index is None or index in self._lent or not _alike(made, self.tensors[index]):
+            return made.clone()
+        lent = made.detach()
+        self._lent[index] = weakref.ref(lent)
+        return lent
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Whether tensors in the same place are the same."""
+    return (one.shape, one.stride(), one.dtype) == (other.shape, other.stride(), other.dtype)

@@ -4,11 +4,14 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from fpdm.compiling.leaves import mapped, tensors
 from fpdm.compiling.replay import Replay
 from fpdm.solution import NOWHERE, Solution, Visited
+from tests.operations import operations
 from tests.sampling.pipelines import images, pipeline
 from tests.toys import tiny
 
@@ -61,6 +64,52 @@ def test_what_a_function_overwrites_is_not_what_it_was_given():
     for _ in range(3):
         assert torch.equal(replayed(x), torch.ones(2))
     assert torch.equal(x, torch.zeros(2))
+
+
+def accumulating(rows: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    rows.add_(x)
+    return rows, 2 * x
+
+
+def test_what_comes_back_is_not_copied():
+    replayed = Replay(accumulating, nn.Identity(), Recorder())
+    rows, _ = replayed(torch.zeros(3, 2), torch.ones(2))
+    place = rows.data_ptr()
+    seen = operations(lambda: replayed(rows, torch.ones(2)))
+    assert seen["aten::clone"] == 1  # of 2 x
+    assert seen["aten::copy_"] == 2  # x into its buffer; and 2 x, as the recorder here replays it
+    rows, _ = replayed(rows, torch.ones(2))
+    assert rows.data_ptr() == place
+    assert torch.equal(rows, torch.full((3, 2), 3.0))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 9)), max_size=20))
+def test_runs_that_take_turns_have_their_own(turns):
+    replayed = Replay(accumulating, nn.Identity(), Recorder())
+    kept = [torch.zeros(2) for _ in range(3)]
+    expected = [0, 0, 0]
+    for who, what in turns:
+        kept[who], _ = replayed(kept[who], torch.full((2,), float(what)))
+        expected[who] += what
+        assert [each.tolist() for each in kept] == [[each] * 2 for each in expected]
+
+
+def test_what_is_not_given_back_stays_as_it_is():
+    replayed = Replay(accumulating, nn.Identity(), Recorder())
+    first, _ = replayed(torch.zeros(2), torch.ones(2))
+    other, _ = replayed(torch.full((2,), 5.0), torch.ones(2))
+    del other  # nobody has it any more
+    third, _ = replayed(first, torch.ones(2))
+    assert first.tolist() == [1, 1]
+    assert third.tolist() == [2, 2]
+
+
+def test_what_is_returned_twice_is_lent_once():
+    replayed = Replay(lambda x: (x.add_(1), x, x[:1]), nn.Identity(), Recorder())
+    one, two, part = replayed(torch.zeros(2))
+    replayed(one)
+    assert two.tolist() == [1, 1]
+    assert part.tolist() == [1]
 
 
 def test_weights_that_have_moved_are_recorded_again():
