@@ -14,7 +14,7 @@ import argparse
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -65,6 +65,7 @@ def main() -> int:
     parser.add_argument("--device", choices=("cuda", "cpu"), default=best)
     parser.add_argument("--size", help="a preset in the place of those of the device")
     parser.add_argument("--quick", action="store_true", help="shorter runs, and fewer of them")
+    parser.add_argument("--only", choices=tuple(SECTIONS), nargs="+", default=list(SECTIONS))
     parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall", help=CLOCK)
     parser.add_argument("--before", type=Path, help="figures of an earlier run, as JSON")
     parser.add_argument("--out", type=Path, default=TABLES, help="a folder")
@@ -77,42 +78,56 @@ def main() -> int:
     settings = evolve(
         Settings.of(device=given.device, size=given.size, quick=given.quick), clock=given.clock
     )
-    report = measure(settings)
+    report = measure(settings, given.out, given.only)
     before = Report.read(given.before) if given.before else None
     write(report, given.out, before)
     return int(given.strict and any(each.ok is False for each in targets.judge(report)))
 
 
-def measure(settings: Settings) -> Report:
-    """Measure every section, and say on the way how it goes."""
-    start, figures = time.perf_counter(), []
-    for name, section in SECTIONS.items():
+def measure(settings: Settings, folder: Path, only: Iterable[str] = tuple(SECTIONS)) -> Report:
+    """Measure every section, and keep in the folder what there is of it at any time."""
+    start = time.perf_counter()
+    report = Report(settings.described(), ())
+    for figure in figures(settings, only, start):
+        seconds = {"seconds": round(time.perf_counter() - start)}
+        report = evolve(report, setting=report.setting | seconds, figures=(*report.figures, figure))
+        keep(report, folder)
+    return report
+
+
+def figures(settings: Settings, only: Iterable[str], start: float) -> Iterator[Figure]:
+    """What sections measure; after each, say how long it has been."""
+    for name in only:
         try:
-            figures += section(settings)
+            yield from SECTIONS[name](settings)
         except Exception as error:  # the others are worth having all the same
             traceback.print_exc(file=sys.stderr)
-            figures.append(Figure(name, "all", "", note=f"{type(error).__name__}: {error}"))
+            yield Figure(name, "all", "", note=f"{type(error).__name__}: {error}")
         print(f"{time.perf_counter() - start:4.0f} s  {name}", file=sys.stderr, flush=True)
-    setting = settings.described() | {"seconds": round(time.perf_counter() - start)}
-    return Report(setting, tuple(figures))
+
+
+def keep(report: Report, folder: Path) -> Path:
+    """Write the figures, and say where; the tables stand beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"speed-{report.setting['device']}.json"
+    report.write(path)
+    return path
 
 
 def write(report: Report, folder: Path, before: Report | None = None) -> None:
     """Print the tables, and write them and the figures."""
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"speed-{report.setting['device']}"
-    report.write(folder / f"{name}.json")
     lines = list(document(report, before))
     print("\n".join(lines))
-    (folder / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    keep(report, folder).with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def document(report: Report, before: Report | None = None) -> Iterator[str]:
     """All tables, the checks last."""
     for name, title in TITLES.items():
-        yield from (f"**{title}**", "")
-        yield from table((each for each in report.figures if each.section == name), before)
-        yield ""
+        if own := [each for each in report.figures if each.section == name]:
+            yield from (f"**{title}**", "")
+            yield from table(own, before)
+            yield ""
     yield from ("**What it should be**", "")
     yield from targets.listed(report, before)
     yield from ("", _on(report, "Measured"))

@@ -29,6 +29,8 @@ from tests.toys import BlockPasses
 TOY = Settings(
     *("cpu", torch.float32, (Workload("S/8", 1, 2, 1), Workload(DIGITS, 2, 3, 2))),
     compiled=frozenset(),
+    unrolled=2,
+    beside=frozenset({"S/8", DIGITS}),
     seconds=0,
     least=1,
     warm_steps=2,
@@ -43,8 +45,11 @@ ALLOWED = {"the pipeline has no compile()"}
 
 
 @pytest.fixture(scope="module")
-def report() -> Report:
-    return speed.measure(TOY)
+def report(tmp_path_factory) -> Report:
+    folder = tmp_path_factory.mktemp("figures")
+    measured = speed.measure(TOY, folder)
+    assert Report.read(folder / "speed-cpu.json") == measured  # kept, whatever comes after
+    return measured
 
 
 @pytest.mark.parametrize("section", speed.SECTIONS)

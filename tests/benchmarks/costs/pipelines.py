@@ -70,6 +70,8 @@ class Ways:
 
     def rows(self, workload: Workload, settings: Settings) -> Iterator[Row]:
         compiling = workload.size.removeprefix(DIT) in settings.compiled
+        if hasattr(self.network, "layer"):
+            compiling &= workload.iterations <= settings.unrolled
         yield Row(workload, LOOP, lambda each: straight(self.network, each))
         if settings.device == "cuda":
             yield Row(workload, f"{LOOP}, CUDA graph", lambda each: captured(self.network, each))
@@ -100,6 +102,8 @@ def _rows(size: str, settings: Settings) -> Iterator[Row]:
     ways = Ways(network, scheduler)
     for workload in workloads:
         yield from ways.rows(workload, settings)
+    if size not in settings.beside:
+        return
     few = workloads[-1]
     each_step = network.pre_passes + few.iterations + network.post_passes
     dit = explicit(size, passes=each_step, **on)

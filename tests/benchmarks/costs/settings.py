@@ -46,6 +46,8 @@ class Settings:
         dtype: of the networks that are timed.
         workloads: of the pipeline; those of one size stand together.
         compiled: sizes whose network is compiled and timed.
+        unrolled: iterations, at most, of a timestep that is compiled: a program holds each.
+        beside: sizes beside which the DiT of equal passes is timed.
         seconds: about how long the rounds of one size, or of one section, may take.
         least: rounds that are made at any rate.
         warm_steps: timesteps after which a run that compiles nothing is warm.
@@ -61,6 +63,8 @@ class Settings:
     dtype: torch.dtype
     workloads: tuple[Workload, ...]
     compiled: frozenset[str]
+    unrolled: int
+    beside: frozenset[str]
     seconds: float
     least: int
     warm_steps: int
@@ -80,6 +84,8 @@ class Settings:
             workloads = tuple(each for name in sizes for each in _published(name))
             found = cls(
                 *(device, torch.bfloat16, workloads, frozenset(sizes)),
+                unrolled=2,
+                beside=frozenset(sizes[:1]),
                 seconds=25.0,
                 least=3,
                 warm_steps=20,
@@ -95,6 +101,8 @@ class Settings:
         return cls(
             *(device, torch.float32, (large, digits)),
             compiled=frozenset() if quick else frozenset({DIGITS}),
+            unrolled=10,
+            beside=frozenset({large.size, DIGITS}),
             seconds=15.0 if quick else 150.0,
             least=3,
             warm_steps=2,
