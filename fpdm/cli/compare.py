@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "fpdm compare digits --out runs/compare",
-    "fpdm compare mine.toml --device cuda",
+    "fpdm compare mine.toml --device cuda --jobs 8",
 )
 
 
@@ -27,6 +27,7 @@ def compare(
     *,
     out: Place | None = None,
     device: str | None = None,
+    jobs: int = 1,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Compare networks and ways to spend a budget: quality against passes, work and seconds.
@@ -36,13 +37,15 @@ def compare(
     samples. The same command goes on where it was interrupted: a cell that has been drawn is not
     drawn again. Cells that fail are named, and the exit code is then 1.
 
-    Seconds are of this machine, of everything that a run does; let nothing run beside it.
+    Seconds are of this machine, of everything that a run does; let nothing run beside it. With
+    `--jobs`, the first seed of each cell is drawn alone for their sake, the others side by side.
 
     Args:
         config: a TOML file, or the name of a comparison that comes with the package.
         out: where to; `runs/compare-NAME` if not given.
         device: where to draw, such as `cpu` or `cuda`; the accelerator that PyTorch finds, or else
             the CPU, if not given.
+        jobs: processes that draw side by side: as many as the device or the machine keeps busy.
         dry_run: list the cells, and do nothing else.
     """
     from fpdm.comparing.config import load_comparison
@@ -59,7 +62,7 @@ def compare(
 
     place = processes().device if device is None else check_device(device)
     folder = Path("runs") / f"compare-{Path(config).stem}" if out is None else out
-    comparison = Comparison(resolved, folder, device=place)
+    comparison = Comparison(resolved, folder, device=place, jobs=jobs)
     results, failures = _follow(comparison)
     for failure in failures:
         console.warn(f"{failure.cell.label}, seed {failure.seed}: {failure.message}")

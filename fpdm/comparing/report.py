@@ -27,7 +27,7 @@ class Row:
         spread: maximum minus minimum over the seeds, likewise.
         passes: block passes of a sample.
         multiply_adds: of a sample.
-        seconds: for `num` samples, the median over the seeds.
+        seconds: for `num` samples, the median over the seeds that were drawn alone.
         num: samples of each seed.
         steps: timesteps.
         seeds: how many.
@@ -245,7 +245,8 @@ def _row(group: Sequence[Result]) -> Row:
         features: {figure: [r.figures[features][figure] for r in group] for figure in figures}
         for features, figures in first.figures.items()
     }
-    seconds = sorted(result.seconds for result in group)
+    alone = [result for result in group if result.alone] or group
+    seconds = sorted(result.seconds for result in alone)
     return Row(
         first.cell,
         {k: {name: mean(values) for name, values in v.items()} for k, v in every.items()},

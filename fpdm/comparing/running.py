@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 from torch import Tensor
 
 import fpdm
@@ -31,6 +34,9 @@ from fpdm.runtime.locks import in_use
 from fpdm.runtime.storage import naming, written_file
 
 CELLS, SHOWN, NETWORKS = "cells", "samples", "networks"
+_own: Comparison | None = None
+"""In a process that draws beside others: its share in the comparison."""
+
 FEW = 10
 """Samples of a cell that are kept to be looked at."""
 COUNTED = 8
@@ -48,6 +54,7 @@ class Result:
         passes: block passes of a sample.
         multiply_adds: of a sample.
         seconds: that drawing `num` samples took.
+        alone: whether nothing else was drawn meanwhile.
         num: how many there are.
         steps: timesteps.
         device: where it ran.
@@ -64,6 +71,7 @@ class Result:
     steps: int
     device: str
     threads: int
+    alone: bool = True
 
 
 @frozen
@@ -91,9 +99,11 @@ class Comparison:
         config: what is compared.
         folder: where all of it is kept.
         device: where to draw.
+        jobs: processes that draw side by side. The first seed of each cell is drawn alone all the
+            same: its seconds are those of the cell.
 
     Raises:
-        InvalidValueError: there is no such data set, or it cannot be read.
+        InvalidValueError: there is no such data set, or it cannot be read; or `jobs` is not ≥ 1.
 
     Examples:
         >>> import tempfile
@@ -111,9 +121,16 @@ class Comparison:
     """
 
     def __init__(
-        self, config: CompareConfig, folder: Path | str, *, device: str | torch.device = "cpu"
+        self,
+        config: CompareConfig,
+        folder: Path | str,
+        *,
+        device: str | torch.device = "cpu",
+        jobs: int = 1,
     ) -> None:
         self.config, self.folder, self.device = config, Path(folder), torch.device(device)
+        self.jobs = check_whole("jobs", jobs, minimum=1)
+        self.threads = torch.get_num_threads()
         self.data = plugins.dataset(config.data)
         self._loaded: dict[str, tuple[Any, str]] = {}
 
@@ -136,9 +153,13 @@ class Comparison:
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
         with in_use(self.folder):
             yield from networks.train(self.config, self.folder / NETWORKS)
+            first, *others = self.config.seeds
+            beside = others if self.jobs > 1 else []
             for cell in self.config.cells():
-                for seed in self.config.seeds:
-                    yield self._of(cell, seed)
+                for seed in (first, *others[len(beside) :]):
+                    yield self.drawn(cell, seed)
+            if beside:
+                yield from side_by_side(self, beside)
 
     def shown(self, cell: Cell) -> Tensor:
         """A few samples of a cell that has been drawn, with the first seed.
@@ -149,18 +170,29 @@ class Comparison:
         Returns:
             (n, C, …), uint8.
         """
-        _, known = self._network(cell.network)
-        key = self._key(cell, self.config.seeds[0], known)
-        with np.load(self.folder / SHOWN / f"{key}.npz") as archive:
+        name = self._path(cell, self.config.seeds[0]).stem
+        with np.load(self.folder / SHOWN / f"{name}.npz") as archive:
             return torch.from_numpy(archive["samples"])
 
-    def _of(self, cell: Cell, seed: int) -> Result | Failure:
-        pipe, known = self._network(cell.network)
-        path = self.folder / CELLS / f"{self._key(cell, seed, known)}.json"
+    def drawn(self, cell: Cell, seed: int, *, alone: bool = True) -> Result | Failure:
+        """Draw a cell, unless it has been drawn.
+
+        Args:
+            cell: of the comparison, whose networks are there.
+            seed: of the noise.
+            alone: whether nothing else is drawn meanwhile.
+
+        Returns:
+            What came of it, or why nothing did.
+
+        Raises:
+            InvalidValueError: what has been kept of it cannot be read.
+        """
+        path = self._path(cell, seed)
         if path.exists():
             return _read(path, cell)
         try:
-            result = self._draw(pipe, cell, seed, shown=path.stem)
+            result = evolve(self._draw(cell, seed, shown=path.stem), alone=alone)
         except (FPDMError, RuntimeError, ValueError, TypeError) as error:
             return Failure(cell, seed, str(error) or type(error).__name__)
         with written_file(path) as beside:
@@ -168,11 +200,12 @@ class Comparison:
             beside.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
         return result
 
-    def _draw(self, pipe: Any, cell: Cell, seed: int, *, shown: str) -> Result:
+    def _draw(self, cell: Cell, seed: int, *, shown: str) -> Result:
+        pipe, _ = self._network(cell.network)
         settings = settings_of(cell, pipe.model)
         cache = cell.settings.get(CACHE)
         with caching(pipe.model, cache):
-            cost = self._cost(pipe, settings)
+            cost = self._known_cost(cell) or self._cost(pipe, settings)
             started = time.perf_counter()
             images, labels, steps = self._samples(pipe, settings, seed)
             seconds = time.perf_counter() - started
@@ -214,6 +247,14 @@ class Comparison:
             return {"class_labels": numbers % classes}
         return {"num_images": len(numbers)}
 
+    def _known_cost(self, cell: Cell) -> Cost | None:
+        """What a sample of a cell costs, where the first seed has been drawn."""
+        path = self._path(cell, self.config.seeds[0])
+        if not path.exists():
+            return None
+        first = _read(path, cell)
+        return Cost(first.passes, first.multiply_adds)
+
     def _cost(self, pipe: Any, settings: Mapping[str, Any]) -> Cost:
         asked = self._asked(torch.zeros(COUNTED, dtype=torch.int64))
         generator = torch.Generator().manual_seed(0)
@@ -240,19 +281,68 @@ class Comparison:
     def _judges(self) -> list[Judge]:
         return [Judge.of(name, self.data, self.folder) for name in self.config.features]
 
-    def _key(self, cell: Cell, seed: int, known: str) -> str:
-        """What a result is filed under: all that it depends on."""
-        config = self.config
+    def _path(self, cell: Cell, seed: int) -> Path:
+        """Where a result is filed: under all that it depends on."""
+        config, (_, known) = self.config, self._network(cell.network)
         depends = {
             "settings": dict(sorted(cell.settings.items())),
             "network": [cell.network, known],
             "seed": seed,
             "samples": [config.num, config.batch_size],
             "data": [config.data, len(self.data), list(config.features)],
-            "device": [device_name(self.device), torch.get_num_threads()],
+            "device": [device_name(self.device), self.threads],
             "version": fpdm.__version__,
         }
-        return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:20]
+        key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:20]
+        return self.folder / CELLS / f"{key}.json"
+
+
+def side_by_side(comparison: Comparison, seeds: Sequence[int]) -> Iterator[Result | Failure]:
+    """Draw cells in several processes at once.
+
+    Args:
+        comparison: whose networks are there.
+        seeds: of each cell.
+
+    Yields:
+        What comes of each cell and seed, cell by cell.
+
+    Raises:
+        FPDMError: one of the processes has ended.
+    """
+    given = (comparison.config, comparison.folder, comparison.device)
+    of_each = max(1, comparison.threads // comparison.jobs)
+    with ProcessPoolExecutor(
+        comparison.jobs,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_begin,
+        initargs=(given, comparison.threads, of_each),
+    ) as pool:
+        waiting = [pool.submit(_cell, cell, seeds) for cell in comparison.config.cells()]
+        try:
+            for each in waiting:
+                yield from each.result()
+        except BrokenProcessPool:
+            raise FPDMError(
+                "jobs: a process that draws beside others has ended: it was stopped, memory ran "
+                "out, or the script that compares does so outside `if __name__ == '__main__':`."
+            ) from None
+        finally:  # where it is broken off, what has not begun does not begin
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin(given: tuple[CompareConfig, Path, torch.device], threads: int, of_each: int) -> None:
+    """Make a process ready for its cells; they are filed as those of the others are."""
+    global _own
+    config, folder, device = given
+    torch.set_num_threads(threads)
+    _own = Comparison(config, folder, device=device)
+    torch.set_num_threads(of_each)
+
+
+def _cell(cell: Cell, seeds: Sequence[int]) -> list[Result | Failure]:
+    assert _own is not None
+    return [_own.drawn(cell, seed, alone=False) for seed in seeds]
 
 
 def settings_of(cell: Cell, network: Any) -> dict[str, Any]:

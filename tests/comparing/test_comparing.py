@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,7 +116,35 @@ def test_an_interrupted_comparison_goes_on(folders, tmp_path, monkeypatch):
     monkeypatch.setattr(fpdm.FPDMPipeline, "__call__", counted)
     rest = list(Comparison(wanted, tmp_path))
     assert rest[:3] == first
-    assert len(calls) == 2 * (len(rest) - 3)  # a sample to count its cost, and the batch
+    assert len(calls) == len(rest) - 3 + 2  # the batches, and samples to count what two cells cost
+
+
+def test_side_by_side_the_same_is_drawn(folders, tmp_path):
+    wanted = config(folders, {"budget": [8, 12]}, seeds=[0, 1, 2])
+    alone = list(Comparison(wanted, tmp_path / "alone"))
+    beside = list(Comparison(wanted, tmp_path / "beside", jobs=2))
+    assert [each.seed for each in beside] == [0] * 4 + [1, 2] * 4
+    assert [each.alone for each in beside] == [True] * 4 + [False] * 8
+    figures = {(each.cell.label, each.seed): each.figures for each in alone}
+    assert figures == {(each.cell.label, each.seed): each.figures for each in beside}
+    for one, other in zip(rows(alone), rows(beside), strict=True):
+        assert (one.cell, one.passes, one.multiply_adds) == (
+            *(other.cell, other.passes, other.multiply_adds),
+        )
+    assert list(Comparison(wanted, tmp_path / "beside", jobs=2)) == beside
+
+
+def test_a_cell_fails_beside_others_as_it_does_alone(folders, tmp_path):
+    wanted = config(folders, {"network": "ours", "budget": [1, 8]}, seeds=[0, 1])
+    made = list(Comparison(wanted, tmp_path, jobs=2))
+    assert [type(each) for each in made] == [Failure, Result, Failure, Result]
+    assert "one timestep costs" in made[2].message
+
+
+def test_seconds_are_of_what_was_drawn_alone():
+    made = results([("ours", 8, "ddim", 8, 5.0, [1.0, 2.0])])
+    (row,) = rows([made[0], evolve(made[1], seconds=1.0, alone=False)])
+    assert row.seconds == 5
 
 
 def test_other_weights_are_other_cells(folders, tmp_path):
