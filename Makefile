@@ -29,7 +29,7 @@ help:
 	@echo "make sdist   build the source distribution, and run some of its own tests in it"
 	@echo "make browse  open every page of the site in headless Chromium"
 	@echo "make figures draw the figures of the site again"
-	@echo "make model   train the digits of the package again, into runs/digits (about 12 minutes)"
+	@echo "make model   train the digits of the package again, into runs/digits (about 20 minutes)"
 
 demo: .venv/user
 	$(BIN)/fpdm demo --out demo.png

@@ -78,7 +78,7 @@ def draw() -> Figure:
     axes.set_title("Fréchet distance to the real digits\n(pixel space; lower is better)")
     axes.xaxis.set_major_locator(FixedLocator(BUDGETS))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_locator(FixedLocator((0.2, 0.5, 1, 2, 5)))
+    axes.yaxis.set_major_locator(FixedLocator((0.1, 0.2, 0.5, 1, 2, 5)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_major_formatter("{x:g}")

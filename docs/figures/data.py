@@ -39,7 +39,7 @@ class Quality:
 def pipeline() -> fpdm.FPDMPipeline:
     """The digits of the package, silent, on one thread; with DDIM, the plainest scheduler."""
     torch.set_num_threads(1)
-    pipe = fpdm.FPDMPipeline.digits()
+    pipe = fpdm.FPDMPipeline.digits().to("cuda" if torch.cuda.is_available() else "cpu")
     pipe.scheduler = fpdm.EvenDDIMScheduler()
     pipe.set_progress_bar_config(disable=True)
     return pipe
@@ -55,7 +55,7 @@ def quality(*, seed: int, num: int = NUM, **call: object) -> Quality:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(num) % 10
     drawn = [
-        pipeline()(some, generator=generator, output_type="pt", **call).images
+        pipeline()(some, generator=generator, output_type="pt", **call).images.cpu()
         for some in labels.split(BATCH)
     ]
     images = torch.cat(drawn) * 2 - 1

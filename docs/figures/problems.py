@@ -43,9 +43,8 @@ def visit(
 
     def before(_: Any, args: tuple[Tensor, Any], options: dict[str, Any]) -> None:
         nonlocal index
-        timestep = int(pipe.scheduler.timesteps[index])
         f, (history, moment) = layer.block.bind(*args), (options["history"], options["moment"])
-        look(Problem(index, timestep, f, args[0], history, moment))
+        look(Problem(index, int(moment.timestep), f, args[0], history, moment))
         index += 1
 
     hook = layer.register_forward_pre_hook(before, with_kwargs=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import mean
 
 import torch
+from tables import DEVICE
 
 import fpdm
 from fpdm.data import digits
@@ -40,7 +41,7 @@ def main() -> None:
 
     load = fpdm.FPDMPipeline.from_pretrained
     pipe = load(given.model) if given.model else fpdm.FPDMPipeline.digits()
-    pipe.set_progress_bar_config(disable=True)
+    pipe.to(DEVICE).set_progress_bar_config(disable=True)
     real, classifier = digits().images, DigitClassifier()
     real_features = classifier.features(real)
     labels = torch.arange(given.num) % 10
@@ -57,7 +58,7 @@ def main() -> None:
                 scheduler=scheduler,
                 generator=torch.Generator().manual_seed(seed),
                 output_type="pt",
-            ).images
+            ).images.cpu()
             * 2
             - 1
         )

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from attrs import astuple, frozen
 from numpy.typing import NDArray
+from tables import DEVICE
 from torch import Tensor
 
 import fpdm
@@ -77,7 +78,7 @@ def draw(pipe: fpdm.FPDMPipeline, *, num: int, seed: int, **settings: Any) -> Dr
     it is said.
     """
     settings = {"scheduler": "ddim", **settings}
-    pipe.set_progress_bar_config(disable=True)
+    pipe.to(DEVICE).set_progress_bar_config(disable=True)
     labels = torch.arange(num) % 10
     watching = WatchedSolver(_solver(pipe, settings.pop("solver", None)))
     result = pipe(
@@ -87,7 +88,7 @@ def draw(pipe: fpdm.FPDMPipeline, *, num: int, seed: int, **settings: Any) -> Dr
         output_type="pt",
         **settings,
     )
-    images = result.images * 2 - 1
+    images = result.images.cpu() * 2 - 1
     ends = [step.residual.median().item() for step in result.steps]
     real, classifier, real_features = _reference()
     return Drawn(

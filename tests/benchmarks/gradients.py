@@ -47,6 +47,7 @@ COMPARED: dict[str, tuple[dict[str, Any], str]] = {
 def config(name: str, **changed: Any) -> TrainConfig:
     gradient, solver = COMPARED[name]
     given = {
+        "model.hidden_size": 96,  # smaller than that of the package: many are trained
         "steps": STEPS,
         "batch_size": BATCH,
         "ema_decay": 0.99,

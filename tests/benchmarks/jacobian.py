@@ -32,6 +32,7 @@ COMPARED: dict[str, dict[str, Any]] = {
 
 def config(name: str, steps: int = STEPS) -> TrainConfig:
     given = {
+        "model.hidden_size": 96,  # smaller than that of the package: several are trained
         "steps": steps,
         "batch_size": BATCH,
         "ema_decay": 0.99,

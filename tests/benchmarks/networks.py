@@ -16,6 +16,7 @@ from statistics import mean
 from typing import Any
 
 import torch
+from tables import DEVICE
 
 import fpdm
 from fpdm.data import digits
@@ -41,7 +42,7 @@ def main() -> None:
     print("|", " | ".join(heads), "|")
     print("| --- " * len(heads) + "|")
     for pipe in pipes:
-        pipe.set_progress_bar_config(disable=True)
+        pipe.to(DEVICE).set_progress_bar_config(disable=True)
         for name, options in SPENT.items():
             cells = [
                 cell(
@@ -74,7 +75,7 @@ def distance(
         labels = [index % 10 for index in range(first, min(first + 500, num))]
         steps = budget // (explicit + iterations)
         settings = {"budget": budget, "num_inference_steps": steps, "output_type": "pt"}
-        drawn.append(pipe(labels, **settings, **options, generator=generator).images)
+        drawn.append(pipe(labels, **settings, **options, generator=generator).images.cpu())
     return frechet_distance(2 * torch.cat(drawn).flatten(1) - 1, digits().images.flatten(1))
 
 

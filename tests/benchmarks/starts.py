@@ -26,6 +26,13 @@ from fpdm.training import TrackingConfig, TrainConfig, Training, load_config
 from fpdm.training.engine import put_weights
 
 RUNS = Path("runs/starts")
+SMALLER = (
+    "model.hidden_size=96",
+    "model.gradient.max_no_grad=6",
+    "model.gradient.max_grad=6",
+)
+"""Than the network of the package: several are trained here."""
+
 EXPLICIT, STEPS, WINDOW = 1500, 1200, 100
 AT = (100, 200, 400, 600, 900, 1200)
 NUM, SEEDS, BUDGET, TIMESTEPS = 1000, 3, 60, 15
@@ -105,7 +112,8 @@ def folder(kind: str, steps: int) -> Path:
 
 def begun(kind: str, steps: int) -> Training:
     """A training at its beginning."""
-    config = evolve(load_config("digits", [f"steps={steps}"]), tracking=TrackingConfig())
+    given = [f"steps={steps}", *SMALLER]
+    config = evolve(load_config("digits", given), tracking=TrackingConfig())
     if kind == "scratch":
         return Training(config)
     if kind == "explicit":

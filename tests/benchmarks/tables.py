@@ -9,6 +9,9 @@ from pathlib import Path
 
 import torch
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+"""Where samples are drawn: what they are does not depend on it."""
+
 TABLES = Path(__file__).parent.parent.parent / "docs" / "tables"
 
 

@@ -105,7 +105,7 @@ def test_every_key_is_explained():
 def test_another_network_leaves_the_old_ones_keys_out():
     config = load_config("digits", ["model.network=dit", "model.depth=3"])
     assert config.model["depth"] == 3
-    assert config.model["hidden_size"] == 96
+    assert config.model["hidden_size"] == 128
 
 
 def test_a_table_may_be_a_mapping():

@@ -172,7 +172,7 @@ def test_what_another_component_does_not_have_is_left_out(tmp_path):
     config = load_config(written(tmp_path, own=own)["own"])
     expected = load_config("digits", ["data.kind=emoji", "model.network=dit", "model.depth=3"])
     assert config == expected
-    assert config.model["hidden_size"] == 96
+    assert config.model["hidden_size"] == 128
 
 
 def test_a_base_that_cannot_be_is_one_sentence(tmp_path):
