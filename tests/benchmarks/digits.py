@@ -11,14 +11,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from statistics import mean
 
-import torch
-from tables import DEVICE
+from drawn import Figures, figures
 
 import fpdm
-from fpdm.data import digits
-from fpdm.evaluation import DigitClassifier, frechet_distance
 
 SETTINGS = {
     "k = 10": {"iterations": 10, "init": "features"},
@@ -41,32 +37,11 @@ def main() -> None:
 
     load = fpdm.FPDMPipeline.from_pretrained
     pipe = load(given.model) if given.model else fpdm.FPDMPipeline.digits()
-    pipe.to(DEVICE).set_progress_bar_config(disable=True)
-    real, classifier = digits().images, DigitClassifier()
-    real_features = classifier.features(real)
-    labels = torch.arange(given.num) % 10
 
-    def measure(
-        budget: int, iterations: int, init: str, seed: int, scheduler: str = "ddim"
-    ) -> tuple[float, float, float]:
-        images = (
-            pipe(
-                labels,
-                budget=budget,
-                num_inference_steps=budget // (2 + iterations),
-                init=init,
-                scheduler=scheduler,
-                generator=torch.Generator().manual_seed(seed),
-                output_type="pt",
-            ).images.cpu()
-            * 2
-            - 1
-        )
-        return (
-            frechet_distance(images.flatten(1), real.flatten(1)),
-            frechet_distance(classifier.features(images), real_features),
-            classifier.accuracy(images, labels),
-        )
+    def measure(budget: int, iterations: int, **settings: str) -> Figures:
+        steps = budget // (2 + iterations)
+        spent = {"budget": budget, "num_inference_steps": steps}
+        return figures(pipe, num=given.num, seeds=given.seeds, **spent, **settings)
 
     print("| block passes |", " | ".join(SETTINGS), "|")
     print("|---|" + "---|" * len(SETTINGS))
@@ -74,10 +49,10 @@ def main() -> None:
     for budget in given.budgets:
         cells = []
         for setting in SETTINGS.values():
-            runs = [measure(budget, **setting, seed=seed) for seed in range(given.seeds)]
-            pixels, features, read = (mean(column) for column in zip(*runs, strict=True))
-            spread = max(spread, max(r[0] for r in runs) - min(r[0] for r in runs))
-            cells.append(f"{pixels:.2f} / {features:.2f} / {read:.1%}")
+            found = measure(budget, **setting)
+            spread = max(spread, found.spread.pixels)
+            cell = found.mean
+            cells.append(f"{cell.pixels:.2f} / {cell.features:.2f} / {cell.read:.1%}")
         print(f"| {budget} |", " | ".join(cells), "|", flush=True)
     print(f"\n{given.num} samples, {given.seeds} seeds; largest spread {spread:.2f} (pixel space).")
 

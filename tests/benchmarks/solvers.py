@@ -12,19 +12,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 
 import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tables import DEVICE, head, machine, row, write_parts
+from drawn import Drawn, figures
+from tables import head, machine, row, write_parts
 
 import fpdm
 from fpdm.counting import Evaluation
-from fpdm.data import digits
-from fpdm.evaluation import DigitClassifier, frechet_distance
 from fpdm.testing.classical import classical
 from tests.toys import peak_bytes, stiff_block, symmetric
 
@@ -158,37 +157,20 @@ def digits_table(num: int = 1000, seeds: int = 2, steps: int = 15) -> Iterator[s
     carrying |= {"broyden, carry": {"name": "broyden", "carry": True}}
     compared = {name: SOLVERS[name] for name in ("naive", "anderson", "broyden")} | carrying
     compared |= {name: SOLVERS[name] for name in ("torchdeq-anderson", "torchdeq-broyden")}
-    pipe = fpdm.FPDMPipeline.digits().to(DEVICE)
-    pipe.set_progress_bar_config(disable=True)
-    real, classifier = digits().images, DigitClassifier()
-    real_features = classifier.features(real)
-    labels = torch.arange(num) % 10
+    pipe = fpdm.FPDMPipeline.digits()
 
-    def measure(spec: dict, iterations: int, seed: int) -> tuple[float, float, float]:
-        result = pipe(
-            labels,
-            budget=steps * (2 + iterations),
-            num_inference_steps=steps,
-            solver=spec,
-            init="reuse",
-            generator=torch.Generator().manual_seed(seed),
-            output_type="pt",
-        )
-        images = result.images.cpu() * 2 - 1
-        return (
-            mean(step.residual.median().item() for step in result.steps),
-            frechet_distance(images.flatten(1), real.flatten(1)),
-            frechet_distance(classifier.features(images), real_features),
-        )
+    def measure(spec: dict, iterations: int) -> Drawn:
+        spent = {"budget": steps * (2 + iterations), "num_inference_steps": steps}
+        own = {"scheduler": None, "init": "reuse"}  # the pipeline's scheduler
+        return figures(pipe, num=num, seeds=seeds, solver=spec, **spent, **own).mean
 
     counts = (1, 2, 3, 5, 10)
     yield from head("solver", *(f"k = {count}" for count in counts))
     for name, spec in compared.items():
         cells = []
         for count in counts:
-            runs = [measure(spec, count, seed) for seed in range(seeds)]
-            residual, pixels, features = (mean(column) for column in zip(*runs, strict=True))
-            cells.append(f"{residual:.0e} / {pixels:.3f} / {features:.2f}")
+            found = measure(spec, count)
+            cells.append(f"{found.left:.0e} / {found.pixels:.3f} / {found.features:.2f}")
         yield row(name, *cells)
     yield ""
     yield (
