@@ -16,6 +16,9 @@ from fpdm.interfaces import AllocationPolicy
 from fpdm.plugins.blame import ask
 from fpdm.solution import Moment, Solution
 
+MOST = 3
+"""Times its plan that a timestep grants to samples that have not stopped, of what others saved."""
+
 
 class Plan(tuple[int, ...]):
     """The iterations of each timestep, noisiest first: a tuple that cannot have a wrong sum.
@@ -237,6 +240,54 @@ class Allocator:
                 f"must be a number of iterations."
             )
         return number
+
+
+class Pool:
+    """What samples that stopped on their own have left, for those that have not.
+
+    A plan says what each timestep may cost a sample on average. What is not spent is saved, and a
+    later timestep grants it in addition to its plan, up to `most` times that: only samples that
+    have not stopped take it. So the average over the samples never exceeds the plan's total.
+
+    Args:
+        most: times the plan of a timestep that it grants at most, ≥ 1.
+
+    Attributes:
+        saved: evaluations for each sample, on average.
+
+    Raises:
+        InvalidValueError: `most` is no whole number ≥ 1.
+
+    Examples:
+        >>> from fractions import Fraction
+        >>> pool = Pool()
+        >>> pool.grant(2)
+        2
+        >>> pool.settle(2, spent=Fraction(1))
+        >>> pool.grant(2)
+        3
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self.most = check_whole("most", most, minimum=1)
+        self.saved = Fraction(0)
+
+    def grant(self, planned: int) -> int:
+        """Return the evaluations that a sample may take at a timestep, at least those planned.
+
+        Args:
+            planned: for this timestep, ≥ 1.
+        """
+        return min(planned + math.floor(self.saved), self.most * planned)
+
+    def settle(self, planned: int, spent: Fraction) -> None:
+        """Take in what a timestep has left, or has taken from what was saved.
+
+        Args:
+            planned: for this timestep.
+            spent: on average over the samples, at most what was granted.
+        """
+        self.saved += planned - spent
 
 
 def places(steps: int) -> tuple[Moment, ...]:

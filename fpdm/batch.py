@@ -169,12 +169,12 @@ def lengths(rows: Tensor) -> Tensor:
     found = torch.linalg.vector_norm(rows, dim=-1, dtype=wide(rows.dtype))
     seen = look(found)
     if seen is not None and seen.size and not (NORMAL[0] < seen.min() and seen.max() < NORMAL[1]):
-        peak = _peak(rows)
-        within = (peak > 0) & (peak < torch.inf)
-        unit = torch.where(within, peak, 1.0)
-        exact = torch.linalg.vector_norm(rows / unit[..., None], dim=-1, dtype=precise) * unit
-        normal = (found > NORMAL[0]) & (found < NORMAL[1])
-        found = torch.where(normal, found.to(precise), exact)  # each as it would be alone
+        odd = ~((found > NORMAL[0]) & (found < NORMAL[1]))
+        some = rows[odd]  # each as it would be alone
+        peak = _peak(some)
+        unit = torch.where((peak > 0) & (peak < torch.inf), peak, 1.0)
+        exact = torch.linalg.vector_norm(some / unit[..., None], dim=-1, dtype=precise) * unit
+        found = found.to(precise).masked_scatter(odd, exact)
     return found.to(precise)
 
 

@@ -12,12 +12,18 @@ from fpdm.checks import check_real, check_whole
 from fpdm.errors import InvalidValueError, PluginError
 from fpdm.solution import Solution, Status
 
+Select = Callable[[Tensor], Callable[[Tensor], Tensor]]
+"""Makes of the numbers of some samples, (R,), int64, a map of their states alone, (R, ...)."""
+
 PATIENCE = 10
 """Evaluations without a lower residual after which a sample is said to stagnate."""
 
 
 class Counted:
     """`f`, counting its calls and refusing one more than was granted.
+
+    Where `f` can be evaluated for some samples only, so can this; see `select` of
+    [`Block.bind`][fpdm.layer.Block.bind].
 
     Args:
         f: maps a tensor to one of its own shape and dtype.
@@ -32,6 +38,7 @@ class Counted:
         self.f = f
         self.granted = granted
         self.count = 0
+        self._parts: list[Tensor] = []  # the samples of each call that was not for all
 
     def __call__(self, z: Tensor) -> Tensor:
         """Evaluate `f(z)`, and count it.
@@ -42,12 +49,49 @@ class Counted:
         Returns:
             The image of `z`, shaped like `z`.
         """
+        return self._evaluate(self.f, z)
+
+    @property
+    def select(self) -> Select | None:
+        """Evaluates some samples: of their numbers, (R,), makes a map of states, (R, ...).
+
+        None where `f` has no such thing, and every call is for all.
+        """
+        part_of: Select | None = getattr(self.f, "select", None)
+        if part_of is None:
+            return None
+
+        def select(rows: Tensor) -> Callable[[Tensor], Tensor]:
+            part = part_of(rows)
+
+            def of_part(z: Tensor) -> Tensor:
+                self._parts.append(rows)
+                return self._evaluate(part, z)
+
+            return of_part
+
+        return select
+
+    def counts(self, samples: int, device: torch.device) -> Tensor:
+        """The evaluations made of each sample, (B,), int64.
+
+        Args:
+            samples: how many there are, B.
+            device: where the samples are.
+        """
+        of_all = self.count - len(self._parts)
+        made = torch.full((samples,), of_all, dtype=torch.int64, device=device)
+        for rows in self._parts:
+            made[rows] += 1
+        return made
+
+    def _evaluate(self, f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
         if self.count == self.granted:
             raise PluginError(
                 f"A solver asked for evaluation {self.count + 1} of f with {self.granted} granted."
             )
         self.count += 1
-        image = self.f(z)
+        image = f(z)
         if image.shape != z.shape or image.dtype != z.dtype:
             raise InvalidValueError(
                 f"f must keep shape and dtype: it made {tuple(image.shape)} {image.dtype} "
@@ -173,6 +217,8 @@ class Monitor(Counted):
         self.answered = torch.ones_like(self.best, dtype=torch.bool)
         self._worst: Tensor | None = None  # the largest of what is finite where all images are
         self._converged: Tensor | None = None
+        self._rows: Tensor | None = None  # the samples that are not over; None where nobody looked
+        self._part: tuple[int, Callable[[Tensor], Tensor]] | None = None
         self.idle: Tensor | None = None
         if tol is not None:
             self._converged = torch.zeros_like(self.best, dtype=torch.bool)
@@ -195,6 +241,11 @@ class Monitor(Counted):
         """Which samples are not over; (B,)."""
         return self.finite if self._converged is None else self.finite & ~self._converged
 
+    @property
+    def over(self) -> bool:
+        """Whether all samples are over; False without a tolerance. To look waits for the device."""
+        return self.tol is not None and not len(self._going_on())
+
     def __call__(self, z: Tensor) -> Tensor:
         """Evaluate `f(z)`, note the residuals, and return the answer.
 
@@ -214,13 +265,29 @@ class Monitor(Counted):
     def evaluate(self, z: Tensor) -> Tensor:
         """Evaluate `f(z)`, count it, and note nothing.
 
+        With a tolerance a sample that is over is left out, where `f` can be evaluated without it.
+
         Args:
             z: a state, (B, ...).
 
         Returns:
-            `f(z)` as it comes, shaped like `z`.
+            `f(z)` as it comes, shaped like `z`; for a sample that was left out, `z` itself.
         """
-        return super().__call__(z)
+        select = None if self.tol is None else self.select
+        if select is None:
+            return super().__call__(z)
+        rows = self._going_on()
+        if len(rows) in (0, len(self.best)):
+            return super().__call__(z)
+        if self._part is None or self._part[0] != len(rows):  # who is over stays so
+            self._part = len(rows), select(rows)
+        return z.index_copy(0, rows, self._part[1](z[rows]))
+
+    def _going_on(self) -> Tensor:
+        """The numbers of the samples that are not over, (R,)."""
+        if self._rows is None:
+            self._rows = self.going.nonzero()[:, 0]
+        return self._rows
 
     def check(self, evaluation: Evaluation) -> None:
         """Note of which samples an evaluation counts, by its image alone.
@@ -242,7 +309,7 @@ class Monitor(Counted):
         Returns:
             The samples for which it is the best so far, or reaches the tolerance; (B,).
         """
-        gap = evaluation.gap
+        gap, self._rows = evaluation.gap, None
         if self._worst is None:  # a start that is not finite can have an image that is
             self._judge(evaluation, evaluation.size)
             closer, self.best = self.answered, torch.fmin(self.best, gap)
@@ -289,4 +356,5 @@ class Monitor(Counted):
             residual=residual,
             absolute_residual=gap,
             status=status,
+            counts=None if self.tol is None else self.counts(len(gap), gap.device),
         )

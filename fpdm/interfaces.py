@@ -60,7 +60,8 @@ class FixedPointSolver(ABC):
             evals: the calls of `f` granted. Without `tol` exactly so many are made, and nothing
                 synchronises with the host; 0 returns `x0`.
             tol: a relative residual at which a sample stops and is left alone; then at most
-                `evals` calls are made.
+                `evals` calls are made. Where `f` has a `select(rows)`, a call of
+                `f.select(rows)`, of the states of those samples alone, is one too.
 
         Returns:
             A `Solution` whose value is always finite where a finite one was ever known. It is

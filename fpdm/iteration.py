@@ -200,7 +200,7 @@ class IterativeSolver(FixedPointSolver):
                 residual = batch.ratio(gap, evaluation.size)
             if self.keeps_best:
                 value = batch.select(chosen, evaluation.image, value)
-            over = not left or (tol is not None and not bool(monitor.going.any()))
+            over = not left or monitor.over
             if not over or not self.keeps_best:
                 z, state = self.step(evaluation, state)
             else:  # nobody would see the next iterate

@@ -28,6 +28,11 @@ class Block(Protocol):
         Everything that does not depend on the iterate is computed here, once; `f` maps a state
         shaped like `features` to one of its own shape and dtype.
 
+        With a tolerance, samples stop on their own. So that what has stopped costs nothing, `f` may
+        have a method `select(rows)`, which returns the map of some samples alone: of their states,
+        (R, ...), in the order of `rows`, (R,), int64. A [`Bound`][fpdm.models.Bound] has it. Where
+        there is none, every evaluation is of the whole batch, with the same result.
+
         Args:
             features: what the explicit first layers made, (B, ...).
             cond: what the map is conditioned on; of the caller's kind.
@@ -110,7 +115,8 @@ class FixedPointLayer(nn.Module):
             cond: handed to the block.
             evals: evaluations of `f`, made exactly. None, in training mode: the gradient estimator
                 decides; otherwise the layer's own `evals`.
-            tol: a relative residual at which a sample stops early; `evals` is then a bound.
+            tol: a relative residual at which a sample stops early; `evals` is then a bound, and
+                the solution has the `counts` of each sample.
             history: the timesteps before, oldest first.
             moment: this timestep, for init strategies that look at it.
             solver: in place of the layer's own, for this call; a name, a mapping or an object.
@@ -165,6 +171,9 @@ class FixedPointLayer(nn.Module):
             solver=chosen,
         )
         self._check_count(chosen, counted.count, solution.evals if tol is not None else granted)
+        if tol is not None:
+            counts = counted.counts(len(features), features.device)
+            solution = evolve(solution, counts=counts)
         return solution
 
     @staticmethod

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from inspect import Signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -18,8 +19,9 @@ from fpdm.compiling import Compiled, Usual
 from fpdm.diffusion import samplers, schedulers
 from fpdm.diffusion.adapters import Adaptable
 from fpdm.diffusion.autoencoder import vae_of
-from fpdm.diffusion.callback import TENSORS, StepCallback, step_callback
+from fpdm.diffusion.callback import TENSORS, step_callback
 from fpdm.diffusion.decoding import output_of, to_images, warn_of_broken
+from fpdm.diffusion.following import follow, news
 from fpdm.diffusion.interrupts import Interrupts
 from fpdm.diffusion.labels import Classes
 from fpdm.diffusion.late import late_autoencoders, loaded
@@ -36,7 +38,7 @@ from fpdm.models.hooked import hooked
 from fpdm.models.offered import check_parts
 from fpdm.plugins import Spec
 from fpdm.runtime.storage import written_parts
-from fpdm.sampling import Step, StepRecord, sample
+from fpdm.sampling import sample
 
 with late_autoencoders():
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
@@ -239,6 +241,7 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
         spacing: str | float | None = None,
         num_images_per_class: int = 1,
         solver: Spec | FixedPointSolver | None = None,
+        tol: float | None = None,
         allocation: Spec | AllocationPolicy | None = None,
         init: Spec | InitStrategy | None = None,
         scheduler: Any = None,
@@ -274,6 +277,9 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
             num_images_per_class: images for each label or condition, one after the other, as
                 diffusers has `num_images_per_prompt`; B is then so many times their number.
             solver: by name, by mapping with options, or an object; None is the model's own.
+            tol: the relative residual at which an image stops, and leaves its batch until the next
+                timestep; the budget is then what images cost on average at most, and an image
+                depends on its batch, whose savings it may spend.
             allocation: likewise; None is `constant`.
             init: likewise; None is the model's own.
             scheduler: by name, such as `"unipc"`, or an object; None is the pipeline's own.
@@ -354,6 +360,7 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
             allocation=allocation,
             init=init,
             solver=solver,
+            tol=tol,
             guidance_scale=guidance_scale,
             guidance_channels=guidance_channels,
             guidance_interval=guidance_interval,
@@ -362,7 +369,16 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
             generator=generator,
             advance=compiled,
         )
-        drawn, steps = self._follow(run, len(scheduler.timesteps), callback, compiled)
+        count = len(scheduler.timesteps)
+        with self.progress_bar(total=count) as bar, self._interrupts.run() as interrupt:
+            drawn, steps = follow(
+                run,
+                count,
+                bar=bar,
+                interrupt=interrupt,
+                callback=None if callback is None else partial(callback, self),
+                news=partial(news, compiled=compiled, budget=None if tol is None else budget),
+            )
         made = to_images(
             drawn, vae=self.vae, processor=self.image_processor, output_type=output_type
         )
@@ -370,31 +386,3 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
             self.maybe_free_model_hooks()
         warn_of_broken(made.broken, seeds=seeds_of(generator, made.broken))
         return FPDMOutput(made.images, steps, made.broken) if return_dict else (made.images, steps)
-
-    def _follow(
-        self,
-        run: Generator[Step, Tensor | None, None],
-        count: int,
-        callback: StepCallback | None,
-        compiled: Compiled | None,
-    ) -> tuple[Tensor, list[StepRecord]]:
-        """Go through a run; return its last images, and what is worth keeping of its steps."""
-        records: list[StepRecord] = []
-        replacement: Tensor | None = None
-        with self.progress_bar(total=count) as bar, self._interrupts.run() as interrupt:
-            while len(records) < count and not interrupt.raised:
-                step = run.send(replacement)
-                replacement = step.sample
-                if callback is not None:
-                    replacement = callback(
-                        self,
-                        step.index,
-                        step.timestep,
-                        latents=step.sample,
-                        residual=step.residual,
-                    )
-                records.append(step.record())
-                if compiled is not None and (news := compiled.news()):
-                    bar.set_postfix_str(news)
-                bar.update()
-        return cast("Tensor", replacement), records

@@ -10,8 +10,8 @@ from attrs import evolve, fields, frozen
 from torch import Tensor
 
 from fpdm import plugins
-from fpdm.allocator import Allocator
-from fpdm.checks import check_whole
+from fpdm.allocator import Allocator, Pool
+from fpdm.checks import check_real, check_whole
 from fpdm.diffusion.conditions import CONDITION, keyword_of, null_of, told
 from fpdm.diffusion.guidance import Guidance
 from fpdm.diffusion.stepping import Scheduler, stepping
@@ -21,7 +21,7 @@ from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy, Ne
 from fpdm.layer import FixedPointLayer
 from fpdm.plugins import Spec
 from fpdm.runtime.runs import in_run
-from fpdm.solution import Solution, Visited
+from fpdm.solution import Moment, Solution, Visited
 
 
 @frozen(eq=False)
@@ -32,11 +32,14 @@ class StepRecord:
         index: in sampling order; 0 is the noisiest.
         steps: how many there are.
         timestep: of the diffusion, ().
-        iterations: granted to the implicit layer, and made.
-        passes: block passes of this timestep, explicit layers included.
+        iterations: granted to the implicit layer, and made; with a tolerance, the most that a
+            sample took.
+        passes: block passes of this timestep, explicit layers included; likewise.
         residual: relative, at the end of the solve, (B,), or (2 B,) where it was guided; None if
             the network is explicit.
         status: one [`Status`][fpdm.Status] code for each of them, of the same shape.
+        counts: with a tolerance, the iterations that each of them took, of the same shape, int64;
+            None without one.
     """
 
     index: int
@@ -46,6 +49,14 @@ class StepRecord:
     passes: int
     residual: Tensor | None
     status: Tensor | None
+    counts: Tensor | None
+
+    @property
+    def average_passes(self) -> float:
+        """Block passes that a sample took on average; of one that is guided, of its two halves."""
+        if self.counts is None or not len(self.counts):
+            return self.passes
+        return self.passes - self.iterations + self.counts.double().mean().item()
 
 
 @frozen(eq=False)
@@ -124,6 +135,7 @@ def sample(
     allocation: Spec | AllocationPolicy | None = None,
     init: Spec | InitStrategy | None = None,
     solver: Spec | FixedPointSolver | None = None,
+    tol: float | None = None,
     guidance_scale: float = 1.0,
     guidance_channels: int | None = None,
     guidance_interval: tuple[float, float] = (0.0, 1.0),
@@ -148,11 +160,14 @@ def sample(
         condition: in their place, (B, K) or (B, T, K), of a network with a `condition_size`; None
             where it has something that stands for none.
         budget: block passes for the whole run, spent exactly; the two halves of a guided batch
-            count once.
+            count once. With `tol` it is what the samples may cost on average.
         allocation: iterations over timesteps, by name, by mapping with options, or an object; None
             is `constant`. So are the next two.
         init: where solves start; None is the network's own.
         solver: what iterates; None is the network's own.
+        tol: the relative residual at which a sample stops, and leaves the batch until the next
+            timestep. What it has not spent goes to later timesteps, for samples that have not
+            stopped: how many iterations one is granted depends on the others in its batch.
         guidance_scale: classifier-free guidance; 1 is none. The conditional and the unconditional
             prediction come from one doubled batch.
         guidance_channels: how many channels of the prediction are guided; None is all.
@@ -168,7 +183,8 @@ def sample(
     Raises:
         BudgetError: the budget cannot be spent on the scheduler's timesteps.
         InvalidValueError: guidance, or what the scheduler expects, does not fit the network, the
-            scheduler does not know `eta`, or there is not one label or condition for each image.
+            scheduler does not know `eta`, `tol` is not positive, or there is not one label or
+            condition for each image.
 
     Yields:
         A `Step` for each timestep.
@@ -179,8 +195,10 @@ def sample(
     layer: FixedPointLayer | None = getattr(model, "layer", None)
     given = {"allocation": allocation, "init": init, "solver": solver}
     chosen = {kind: plugins.resolve(kind, v) for kind, v in given.items() if v is not None}
-    if layer is None and chosen:
-        named = ", ".join(chosen)
+    if tol is not None:
+        check_real("tol", tol, above=0)
+    if layer is None and (chosen or tol is not None):
+        named = ", ".join([*chosen, *(["tol"] if tol is not None else [])])
         raise InvalidValueError(
             f"{named}: a {type(model).__name__} has no implicit layer to iterate; leave it out."
         )
@@ -212,6 +230,7 @@ def sample(
             ),
             chosen.get("init", layer.init),
             chosen.get("solver", layer.solver),
+            tol,
         )
     run = Timestep(model, taken, guidance, Told(model, taken.timesteps, said))
     return _steps(run, latents, solving, advance or Timestep.advance)
@@ -237,6 +256,18 @@ class _Solving:
     allocator: Allocator
     init: InitStrategy
     solver: FixedPointSolver
+    tol: float | None
+
+    def options(self, granted: int, history: tuple[Visited, ...], moment: Moment) -> dict[str, Any]:
+        """What a network is told of a solve."""
+        return {
+            "evals": granted,
+            "history": history,
+            "moment": moment,
+            "solver": self.solver,
+            "init": self.init,
+            **({} if self.tol is None else {"tol": self.tol}),
+        }
 
 
 def _steps(
@@ -249,20 +280,16 @@ def _steps(
     count, batch = len(taken.timesteps), len(x)
     history: tuple[Visited, ...] = ()
     kept: dict[Hashable, Any] = {}
+    pool = Pool()
     for index, (timestep, moment) in enumerate(zip(taken.timesteps, taken.moments, strict=True)):
         doubled = guidance.acts(index, steps=count)
-        granted, options = 0, {}
+        planned, made, options = 0, 0, {}
         if solving is not None:
             history = tuple(_regroup(past, 2 * batch if doubled else batch) for past in history)
-            granted = solving.allocator.next(history[-1].solution if history else None)
+            planned = made = solving.allocator.next(history[-1].solution if history else None)
             _hand_over(history)
-            options = {
-                "evals": granted,
-                "history": history,
-                "moment": moment,
-                "solver": solving.solver,
-                "init": solving.init,
-            }
+            granted = planned if solving.tol is None else pool.grant(planned)
+            options = solving.options(granted, history, moment)
         with in_run(kept):
             x, denoised = advance(run, x, index, doubled=doubled, **options)
         solution = denoised.solution
@@ -270,14 +297,18 @@ def _steps(
             past = (_without_carry(older) for older in history)
             history = (*past, denoised.visited(moment))[-max(solving.init.lookback, 1) :]
             solution = _bare(solution)
+            if solving.tol is not None:
+                made = solution.evals
+                pool.settle(planned, solution.spent)
         replacement = yield Step(
             index=index,
             steps=count,
             timestep=timestep,
-            iterations=granted,
-            passes=model.pre_passes + granted + model.post_passes,
+            iterations=made,
+            passes=model.pre_passes + made + model.post_passes,
             residual=None if solution is None else solution.residual,
             status=None if solution is None else solution.status,
+            counts=None if solution is None else solution.counts,
             sample=x,
             solution=solution,
         )
@@ -338,5 +369,6 @@ def _regroup(visited: Visited, samples: int) -> Visited:
         absolute_residual=fit(solution.absolute_residual),
         trace=None,
         carry=None,
+        counts=None if solution.counts is None else fit(solution.counts),
     )
     return evolve(visited, features=fit(visited.features), solution=fitting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -65,6 +66,9 @@ class Solution:
             carry something. It is no tensor: what `torch.export` and `torch.func` make has none.
         grad_evals: how many of `evals` carry the gradient; None but from a layer in training.
         start_residual: the relative residual at the start of the solve, (B,); likewise.
+        counts: with a tolerance, the evaluations made of each sample, (B,), int64: of one that had
+            stopped no more, where `f` can be evaluated [without it][fpdm.layer.Block.bind]. None
+            without a tolerance: `evals` of each.
     """
 
     value: Tensor = field(repr=_brief)
@@ -76,6 +80,7 @@ class Solution:
     carry: Any = field(default=None, repr=False)
     grad_evals: int | None = None
     start_residual: Tensor | None = field(default=None, repr=False)
+    counts: Tensor | None = field(default=None, repr=_brief)
 
     def __init__(
         self,
@@ -88,6 +93,7 @@ class Solution:
         carry: Any = None,
         grad_evals: int | None = None,
         start_residual: Tensor | None = None,
+        counts: Tensor | None = None,
     ) -> None:
         if absolute_residual is None:
             absolute = residual * batch.norm(value.detach())
@@ -103,7 +109,15 @@ class Solution:
             carry=carry,
             grad_evals=grad_evals,
             start_residual=start_residual,
+            counts=counts,
         )
+
+    @property
+    def spent(self) -> Fraction:
+        """The evaluations that a sample took on average, exactly; to look waits for the device."""
+        if self.counts is None or not len(self.counts):
+            return Fraction(self.evals)
+        return Fraction(int(self.counts.sum()), len(self.counts))
 
 
 @frozen
@@ -187,7 +201,15 @@ class Denoised:
 
 register_tree(
     Solution,
-    tensors=("value", "residual", "status", "absolute_residual", "trace", "start_residual"),
+    tensors=(
+        "value",
+        "residual",
+        "status",
+        "absolute_residual",
+        "trace",
+        "start_residual",
+        "counts",
+    ),
     plain=("evals", "grad_evals"),
 )
 register_tree(Denoised, tensors=("sample", "solution", "features"))
@@ -196,8 +218,8 @@ register_tree(Denoised, tensors=("sample", "solution", "features"))
 def join(first: Solution, second: Solution) -> Solution:
     """What two solves found together, the second going on from the first.
 
-    Value and residual are those of the second, the evaluations are of both, and a sample is
-    `NON_FINITE` that was so in either.
+    Value and residual are those of the second, the evaluations are of both, counted for each
+    sample where both were, and a sample is `NON_FINITE` that was so in either.
 
     Args:
         first: of (B, ...).
@@ -208,4 +230,7 @@ def join(first: Solution, second: Solution) -> Solution:
     """
     lost = first.status == int(Status.NON_FINITE)  # a compiler would compare with the object
     status = torch.where(lost, first.status, second.status)
-    return evolve(second, evals=first.evals + second.evals, status=status)
+    counts = None
+    if first.counts is not None and second.counts is not None:
+        counts = first.counts + second.counts
+    return evolve(second, evals=first.evals + second.evals, status=status, counts=counts)

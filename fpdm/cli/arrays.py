@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fpdm.cli import console
 from fpdm.cli.many import note_compiling
-from fpdm.cli.summary import RUN_COLUMNS, run_summary, together
+from fpdm.cli.summary import RUN_COLUMNS, note_average, run_summary, together
 
 if TYPE_CHECKING:
     from fpdm.drawing.asked import Asked
@@ -51,6 +51,7 @@ def fill(
     write_arrays(parts, out)
     steps = together([part.steps for part in parts])
     console.table("Sampling", RUN_COLUMNS, [run_summary(steps, time.perf_counter() - began)])
+    note_average(steps, settings["budget"])
     broken = sum(part.broken for part in parts)
     shape = " × ".join(map(str, parts[0].samples.shape[1:]))
     console.say(f"Wrote {count} samples of {shape} to {out}.")

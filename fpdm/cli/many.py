@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from fpdm.cli import console
+from fpdm.cli.summary import passes_of
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -159,10 +160,12 @@ def _summary(told: Sequence[Drawn], seconds: float) -> tuple[str, ...]:
     """The cells of a run: images drawn, images there before, block passes, images per second."""
     drawn = sum(chunk.drawn for chunk in told)
     there = sum(len(chunk.numbers) - len(chunk.broken) for chunk in told) - drawn
-    passes = {chunk.passes for chunk in told if chunk.passes is not None}
+    new = [chunk for chunk in told if chunk.passes is not None]
+    cost = sum((chunk.passes or 0) * len(chunk.numbers) for chunk in new)
+    passes = cost / max(1, sum(len(chunk.numbers) for chunk in new))
     return (
         str(drawn),
         str(there),
-        ", ".join(map(str, sorted(passes))) or "–",
+        passes_of(passes) if new else "–",
         f"{drawn / seconds:.1f}" if drawn else "–",
     )

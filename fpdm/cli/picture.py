@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fpdm.cli import console
 from fpdm.cli.files import write_picture
 from fpdm.cli.many import note_compiling
-from fpdm.cli.summary import RUN_COLUMNS, run_summary, together
+from fpdm.cli.summary import RUN_COLUMNS, note_average, run_summary, together
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +64,7 @@ def draw_picture(
         title = f"{settings['budget']} block passes, {len(steps)} timesteps"
         write_picture(_picture(images, pipe, asked, title=title), out)
     console.table("Sampling", RUN_COLUMNS, [run_summary(steps, seconds)])
+    note_average(steps, settings["budget"])
     if whole == len(images):
         console.say(f"Wrote {_counted(whole, pipe)} to {out}.")
     elif whole:

@@ -27,6 +27,7 @@ EXAMPLES = (
     "fpdm sample --classes 3 1 4 1 5",
     "fpdm sample --num 40 --budget 48 --steps 12 --allocation increasing",
     "fpdm sample --model runs/digits --solver anderson:memory=3 --init extrapolate:step=0.25",
+    "fpdm sample --num 64 --budget 60 --tol 0.1",
     "fpdm sample --model runs/points --num 2000 --out points.npz",
     "fpdm sample --num 50000 --out samples --npz --compile",
     "torchrun --nproc-per-node 8 -m fpdm sample -n 50000 --out samples --npz",
@@ -48,6 +49,7 @@ def sample(
     sigmas: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     spacing: str | None = None,
     solver: str | None = None,
+    tol: float | None = None,
     allocation: str | None = None,
     init: str | None = None,
     scheduler: str | None = None,
@@ -89,6 +91,9 @@ def sample(
             `log-snr`, or a power such as `1.5`; as the scheduler has it if not given.
         solver: what iterates, `name` or `name:option=value,...`; see `fpdm plugins`. The model's
             own, with its options, if not given.
+        tol: the relative residual at which an image stops, and leaves its batch until the next
+            timestep; the budget is then what images cost on average at most. None stops if not
+            given.
         allocation: how iterations are spread over the timesteps; likewise.
         init: where each solve starts; likewise.
         scheduler: what steps from timestep to timestep, such as `ddim`, `ddpm`, `dpm++`, `unipc`,
@@ -119,6 +124,8 @@ def sample(
         drawn = batch_size is not None and out.suffix.lower() == ".png"
         _check_one_file(out, {"--batch-size": drawn, "--npz": npz})  # before anything is loaded
     _check_numbers(seed=seed, num=num, batch_size=batch_size, guidance_scale=guidance_scale)
+    if tol is not None:
+        check_real("tol", tol, above=0)
     if classes == []:
         raise InvalidValueError("--classes: must be followed by a number or a name, or by several.")
     settings = {
@@ -128,6 +135,7 @@ def sample(
         "sigmas": read_numbers("--sigmas", sigmas),
         "spacing": read_spacing(spacing),
         "solver": component("solver", solver),
+        "tol": tol,
         "allocation": component("allocation", allocation),
         "init": component("init", init),
         "scheduler": scheduler,

@@ -19,8 +19,10 @@ from fpdm.runtime.configs import find, read
 CONFIGS = Path(__file__).parent / "configs"
 NETWORKS = "networks"
 ITERATIONS, CACHE, BUDGET = "iterations", "cache", "budget"
-AXES = (*SETTINGS, ITERATIONS, CACHE)
-"""What a grid can go over, beside the network: keywords of the pipeline, and two more."""
+AXES = (*(name for name in SETTINGS if name != "tol"), ITERATIONS, CACHE)
+"""What a grid can go over, beside the network: keywords of the pipeline, and two more. With a
+tolerance a sample costs what the others of its batch leave it, and cells do not cost the same.
+"""
 
 Scalar = str | int | float | bool
 

@@ -103,19 +103,26 @@ class Compiled:
             doubled: whether it is guided.
             history: the timesteps before, oldest first.
             moment: this timestep.
-            solving: `evals`, `solver` and `init` of the implicit layer, if there is one.
+            solving: `evals`, `solver` and `init` of the implicit layer, if there is one; and a
+                `tol`, which is refused.
 
         Returns:
             The images after it, (B, C, H, W), and what the network said of B samples, or of 2 B if
             it is guided.
 
         Raises:
-            InvalidValueError: the network caches its blocks, and decides at each timestep which.
+            InvalidValueError: the network caches its blocks, and decides at each timestep which; or
+                samples are to stop on their own.
         """
         if getattr(run.model, "is_cache_enabled", False):
             raise InvalidValueError(
                 f"compile: this {type(run.model).__name__} decides at each timestep which blocks "
                 f"it passes over: call disable_cache(), or do not compile."
+            )
+        if "tol" in solving:
+            raise InvalidValueError(
+                f"tol={solving['tol']:g}: a compiled timestep makes every evaluation that it is "
+                f"granted, of the whole batch: leave tol out, or do not compile."
             )
         taken, solve = run.stepping, Solving(**solving) if solving else None
         call = Call(

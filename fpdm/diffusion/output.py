@@ -31,3 +31,8 @@ class FPDMOutput(BaseOutput):
     images: list[Image.Image] | NDArray[np.float32] | Tensor
     steps: list[Any]
     broken: tuple[int, ...] = ()
+
+    @property
+    def average_passes(self) -> float:
+        """Block passes that an image cost on average: the budget, or less where some stopped."""
+        return sum(step.average_passes for step in self.steps)

@@ -86,8 +86,8 @@ class Timestep:
             x: the images, (B, C, H, W).
             index: of the timestep, in sampling order.
             doubled: whether it is guided.
-            solving: of the implicit layer, if there is one: `evals`, `history`, `moment`, `solver`
-                and `init`.
+            solving: of the implicit layer, if there is one: `evals`, `history`, `moment`, `solver`,
+                `init` and, if there is one, `tol`.
 
         Returns:
             The images after it, (B, C, H, W), and what the network said of B samples, or of 2 B if

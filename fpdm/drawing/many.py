@@ -36,13 +36,13 @@ class Drawn:
     Attributes:
         numbers: of its images.
         drawn: how many of them were written now; the others were there, or are broken.
-        passes: block passes that each of them cost; None if nothing was drawn.
+        passes: block passes that each of them cost, on average; None if nothing was drawn.
         broken: numbers of those that are not finite, and not in the folder.
     """
 
     numbers: range
     drawn: int
-    passes: int | None
+    passes: float | None
     broken: tuple[int, ...] = ()
 
 
@@ -62,8 +62,8 @@ def draw(
     """Draw images into a folder, as `000000.png` and so on; iterate it to make it go on.
 
     Image `i` is of class `classes[i % len(classes)]`, and its noise comes from `seed` and `i`
-    alone. Images that are there and whole are not drawn again. All that they depend on is kept
-    beside them in `samples.json`.
+    alone; with a `tol` the image depends on the others of its chunk too. Images that are there and
+    whole are not drawn again. All that they depend on is kept beside them in `samples.json`.
 
     Args:
         pipe: what draws; it must draw images, not latents.
@@ -76,7 +76,7 @@ def draw(
         rank: which process this is, from 0. Let process 0 call this before the others do.
         world: how many processes share the work.
         settings: of the pipeline's call: `budget`, `num_inference_steps`, `solver`, `allocation`,
-            `init`, `scheduler`, `guidance_scale`, `guidance_channels`, `guidance_interval`,
+            `init`, `tol`, `scheduler`, `guidance_scale`, `guidance_channels`, `guidance_interval`,
             `timesteps`, `sigmas`, `spacing`, `eta`.
 
     Raises:
@@ -239,5 +239,4 @@ def _draw_chunk(task: Task, folder: Path, chunk: range, *, batch_size: int) -> D
     for i in broken:
         numbered(folder, i).unlink(missing_ok=True)  # which was not whole either
     warn_of_broken(broken, seeds=[seed_of(task.seed, i) for i in broken])
-    passes = sum(step.passes for step in out.steps)
-    return Drawn(chunk, drawn=len(whole), passes=passes, broken=broken)
+    return Drawn(chunk, drawn=len(whole), passes=out.average_passes, broken=broken)

@@ -25,7 +25,7 @@ RECORD = "samples.json"
 SETTINGS = (
     *("budget", "num_inference_steps", "solver", "allocation", "init", "scheduler"),
     *("guidance_scale", "guidance_channels", "guidance_interval", "timesteps", "sigmas", "spacing"),
-    "eta",
+    *("eta", "tol"),
 )
 """Keywords of the pipeline that images depend on."""
 

@@ -3,6 +3,7 @@
 from diffusers.configuration_utils import register_to_config
 
 from fpdm.models.block import Block
+from fpdm.models.bound import Bound
 from fpdm.models.conditioning import Conditioning, Conditions, Embeddings, TimestepEmbedding
 from fpdm.models.diffusers_dit import DiffusersDiT, open_dit
 from fpdm.models.dit import DiT
@@ -23,6 +24,7 @@ __all__ = [
     "MLP",
     "PRESETS",
     "Block",
+    "Bound",
     "Conditioning",
     "Conditions",
     "Decoder",

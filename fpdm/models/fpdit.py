@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar, cast
 
 from diffusers.configuration_utils import register_to_config
@@ -16,6 +15,7 @@ from fpdm.denoiser import FixedPointDenoiser
 from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.layer import ACROSS_TIMESTEPS, FixedPointLayer
 from fpdm.models.block import Block, Modulation
+from fpdm.models.bound import Bound
 from fpdm.models.conditioning import Conditioning
 from fpdm.models.mix import Mix
 from fpdm.models.patches import PatchNetwork, embeddings
@@ -61,7 +61,10 @@ class FixedPointBlock(Checkpointed):
             A map of (B, N, D) to (B, N, D); each call is one evaluation, one block pass.
         """
         constant = self.mix.injection(self.injection(features))
-        return partial(self, constant=constant, by=self.block.modulate(cond.full))
+        return Bound(self._iterate, constant, *self.block.modulate(cond.full))
+
+    def _iterate(self, z: Tensor, constant: Tensor, *by: Tensor) -> Tensor:
+        return cast("Tensor", self(z, constant=constant, by=Modulation(*by)))
 
     def forward(self, z: Tensor, constant: Tensor, by: Modulation) -> Tensor:
         """Iterate once; (B, N, D) → (B, N, D).

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from fpdm.checks import check_extents, check_whole
 from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.layer import ACROSS_TIMESTEPS
+from fpdm.models.bound import Bound
 from fpdm.models.parted import FixedPointNetwork
 from fpdm.plugins import Spec
 
@@ -62,13 +63,11 @@ class Iterated(nn.Module):
             features: h, (B, D).
             cond: c, (B, D).
         """
-        constant = self.injection(features) + self.told(cond)
+        return Bound(self._iterate, features, self.injection(features) + self.told(cond))
 
-        def f(z: Tensor) -> Tensor:
-            moved = self.outer(F.silu(self.inner(z) + constant))
-            return cast("Tensor", self.norm(features + moved))
-
-        return f
+    def _iterate(self, z: Tensor, features: Tensor, constant: Tensor) -> Tensor:
+        moved = self.outer(F.silu(self.inner(z) + constant))
+        return cast("Tensor", self.norm(features + moved))
 
 
 class Post(nn.Module):

@@ -19,6 +19,7 @@ from fpdm.checks import check_extents, check_whole
 from fpdm.errors import InvalidValueError
 from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.layer import ACROSS_TIMESTEPS
+from fpdm.models.bound import Bound
 from fpdm.models.parted import FixedPointNetwork
 from fpdm.plugins import Spec
 
@@ -177,13 +178,13 @@ class Middle(nn.Module):
             cond: what they are told, (B, W).
         """
         constant = self.injection(features)
-        scale, shift = self.told(cond, constant)
+        return Bound(self._iterate, features, constant, *self.told(cond, constant))
 
-        def f(z: Tensor) -> Tensor:
-            hidden = torch.addcmul(shift, self.norm1(self.inner(z) + constant), scale)
-            return cast("Tensor", self.norm2(features + self.outer(F.silu(hidden))))
-
-        return f
+    def _iterate(
+        self, z: Tensor, features: Tensor, constant: Tensor, scale: Tensor, shift: Tensor
+    ) -> Tensor:
+        hidden = torch.addcmul(shift, self.norm1(self.inner(z) + constant), scale)
+        return cast("Tensor", self.norm2(features + self.outer(F.silu(hidden))))
 
 
 class Up(nn.Module):

@@ -117,6 +117,24 @@ def treats_samples_apart(model: Any) -> None:
             near(together[index], alone[0])
 
 
+def leaves_out_what_has_stopped(model: Any) -> None:
+    """With a tolerance some samples stop, and the others go on as they would alone."""
+    if not hasattr(model, "layer"):
+        return
+    x, call = _call(model)
+    solving: dict[str, Any] = {"solver": "naive", "init": "features"}
+    with torch.no_grad():
+        residuals = model(x, **call, evals=2, **solving).solution.residual.sort().values
+        tol = float((residuals[0] * residuals[1]).sqrt())  # between the first and the second
+        if not 0 < tol < float(residuals[1]):
+            return
+        together = model(x, **call, evals=5, tol=tol, **solving)
+        for index in range(SAMPLES):
+            one = {name: value[index : index + 1] for name, value in call.items()}
+            alone = model(x[index : index + 1], **one, evals=5, tol=tol, **solving)
+            near(together.solution.value[index], alone.solution.value[0])
+
+
 def hears_the_timestep_and_the_class(model: Any) -> None:
     """Another timestep, another class or another condition gives another prediction."""
     x, call = _call(model)
@@ -211,6 +229,7 @@ LAWS: tuple[Law, ...] = (
     solves_as_often_as_it_is_granted,
     goes_on_from_its_history,
     treats_samples_apart,
+    leaves_out_what_has_stopped,
     hears_the_timestep_and_the_class,
     takes_one_timestep_for_all,
     remembers_nothing,

@@ -164,5 +164,6 @@ def moved(history: Tensor, gram: Tensor, by: Tensor) -> tuple[Tensor, Tensor]:
     """
     size = gram.shape[1]
     source = (torch.arange(size, device=by.device) - by[:, None]) % size  # (B, m)
-    gram = gram.take_along_dim(source[:, :, None], dim=1).take_along_dim(source[:, None], dim=2)
-    return history.take_along_dim(source[:, :, None, None], dim=1), gram
+    sample = torch.arange(len(by), device=by.device)[:, None]
+    gram = gram[sample[:, :, None], source[:, :, None], source[:, None]]
+    return history[sample, source], gram

@@ -78,7 +78,7 @@ class TorchdeqSolver(FixedPointSolver):
             with saved_tensors_hooks(_same, _same):  # but f saves what it needs as it is
                 image = batch.rows(monitor(z.reshape(x0.shape).to(x0.dtype))).to(z.dtype)
             value = batch.select(asked & monitor.answered, image, value)
-            if tol is not None and bool((monitor.converged | ~monitor.finite).all()):
+            if monitor.over:
                 raise _Finished
             return image
 

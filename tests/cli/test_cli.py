@@ -83,6 +83,15 @@ def test_sample_draws_the_digits_of_the_package(tmp_path, capsys):
     assert "Wrote 10 images" in printed
 
 
+@pytest.mark.parametrize("out", ["picture.png", "samples.npz", "folder"])
+def test_sample_says_what_images_cost_that_stop_on_their_own(out, tmp_path, capsys):
+    asked = ("sample", "--num", 5, "--budget", 20, "--steps", 4, "--out", tmp_path / out)
+    code, printed, said = run(capsys, *asked, "--tol", 10)
+    assert code == 0
+    assert re.search(r"\b12\b", printed)
+    assert out == "folder" or "on average 12.0 of 20 passes." in said
+
+
 @pytest.mark.parametrize("name", ["digits.png", "digits"])
 @pytest.mark.parametrize("found", [None, "cuda"])
 def test_sample_draws_where_it_is_told_or_on_the_accelerator(
@@ -157,6 +166,8 @@ def test_help_has_examples(command, capsys):
         (["sample", "--budget", "many"], "many"),
         (["sample", "--classes", "12"], "[12] out of range"),
         (["sample", "--num", "0"], "num=0: must be a whole number ≥ 1"),
+        (["sample", "--tol", "0"], "tol=0.0: must be a number > 0"),
+        (["sample", "--tol", "0.1", "--compile"], "tol=0.1: a compiled timestep makes every"),
         (["sample", "--seed", "-1"], "seed"),
         (["sample", "--out", "picture.txt"], "must end in .png"),
         (["sample", "--out", "no/such/folder/a.png"], "there is no folder no/such/folder"),

@@ -135,6 +135,7 @@ def test_what_is_broken_below_keeps_every_law_before():
         (networks.Bare, "Tensor is no Denoised"),
         (networks.Widens, r"became \(3, 6, 8, 8\), not \(3, 2, 8, 8\)"),
         (networks.Blurs, "alone equals the sample in its batch"),
+        (networks.Mistakes, "the others go on as they would alone"),
         (networks.Deaf, "timestep makes no difference"),
         (networks.Featureless, "There are no features"),
         (networks.Sticks, "evaluations, not 1|made 3 evaluations"),

@@ -84,6 +84,32 @@ class Blurs(Whole):
         return super().answer(x + x.mean(dim=0, keepdim=True), cond, **solving)
 
 
+class Mistakes(Whole):
+    """Evaluates the first samples in the place of those that are asked for."""
+
+    class Pull(Pull):
+        def bind(self, features, cond):
+            return self.Map(self.inside, features, cond)
+
+        class Map:
+            def __init__(self, inside, features, cond):
+                self.inside, self.features, self.cond = inside, features, cond
+
+            def __call__(self, z):
+                return self.features + 0.5 * torch.tanh(self.inside(z) + self.cond)
+
+            def select(self, rows):
+                count = len(rows)
+                return type(self)(self.inside, self.features[:count], self.cond[:count])
+
+    @register_to_config
+    def __init__(self, *, sample_size=8, in_channels=1, num_classes=2, width=4):
+        super().__init__(
+            sample_size=sample_size, in_channels=in_channels, num_classes=num_classes, width=width
+        )
+        self.denoiser.layer = fpdm.FixedPointLayer(self.Pull(width))
+
+
 class Deaf(Whole):
     def answer(self, x, cond, **solving):
         return super().answer(x, torch.zeros_like(cond), **solving)
