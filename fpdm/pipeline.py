@@ -344,6 +344,8 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
         check_generators(generator, asked.count)
         usual = self._usual.of(self.model)
         model, compiled = usual if self.compiled is None else (self.model, self.compiled)
+        if compiled is not None:
+            compiled.check(tol)
         run = sample(
             model,
             scheduler,

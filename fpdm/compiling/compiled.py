@@ -83,6 +83,22 @@ class Compiled:
         took, self._known = self.seconds - self._known, self.seconds
         return f"compiling took {took:.1f} s" if took else ""
 
+    @staticmethod
+    def check(tol: float | None) -> None:
+        """Check that samples are not to stop on their own.
+
+        Args:
+            tol: the residual at which they would; None for no such thing.
+
+        Raises:
+            InvalidValueError: they are.
+        """
+        if tol is not None:
+            raise InvalidValueError(
+                f"tol={tol:g}: a compiled timestep makes every evaluation that it is granted, of "
+                f"the whole batch: leave tol out, or do not compile."
+            )
+
     def __call__(
         self,
         run: Timestep,
@@ -119,11 +135,7 @@ class Compiled:
                 f"compile: this {type(run.model).__name__} decides at each timestep which blocks "
                 f"it passes over: call disable_cache(), or do not compile."
             )
-        if "tol" in solving:
-            raise InvalidValueError(
-                f"tol={solving['tol']:g}: a compiled timestep makes every evaluation that it is "
-                f"granted, of the whole batch: leave tol out, or do not compile."
-            )
+        self.check(solving.get("tol"))
         taken, solve = run.stepping, Solving(**solving) if solving else None
         call = Call(
             run,

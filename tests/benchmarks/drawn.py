@@ -31,6 +31,7 @@ class Drawn:
             and the mean over all timesteps but the noisiest, which has nothing to start from.
         end: that at the last evaluation, over the same timesteps.
         left: that at the last evaluation, over all timesteps.
+        passes: of blocks, of a sample on average.
     """
 
     pixels: float
@@ -39,6 +40,7 @@ class Drawn:
     start: float
     end: float
     left: float
+    passes: float
 
 
 @frozen
@@ -98,6 +100,7 @@ def draw(pipe: fpdm.FPDMPipeline, *, num: int, seed: int, **settings: Any) -> Dr
         start=mean(watching.starts[1:]),
         end=mean(ends[1:]),
         left=mean(ends),
+        passes=result.average_passes,
     )
 
 
