@@ -169,12 +169,12 @@ def lengths(rows: Tensor) -> Tensor:
     found = torch.linalg.vector_norm(rows, dim=-1, dtype=wide(rows.dtype))
     seen = look(found)
     if seen is not None and seen.size and not (NORMAL[0] < seen.min() and seen.max() < NORMAL[1]):
-        odd = ~((found > NORMAL[0]) & (found < NORMAL[1]))
-        some = rows[odd]  # each as it would be alone
+        odd = torch.from_numpy((~((seen > NORMAL[0]) & (seen < NORMAL[1]))).ravel().nonzero()[0])
+        some = rows.reshape(found.numel(), rows.shape[-1])[odd]  # each as it would be alone
         peak = _peak(some)
         unit = torch.where((peak > 0) & (peak < torch.inf), peak, 1.0)
         exact = torch.linalg.vector_norm(some / unit[..., None], dim=-1, dtype=precise) * unit
-        found = found.to(precise).masked_scatter(odd, exact)
+        found = found.to(precise).flatten().index_copy(0, odd, exact).view_as(found)
     return found.to(precise)
 
 

@@ -30,6 +30,7 @@ OTHER = {
     "timesteps": {"timesteps": [999, 500, 0]},
     "sigmas": {"sigmas": [9, 3, 0]},
     "spacing": {"spacing": "quadratic"},
+    "tol": {"tol": 0.1},
     "eta": {"eta": 0.5},
 }
 
