@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         TrackingConfig,
         TrainConfig,
     )
-    from fpdm.training.jacobian import spectral_radius
+    from fpdm.training.jacobian import spectral_norm, spectral_radius
     from fpdm.training.loop import Training
     from fpdm.training.printing import print_config
     from fpdm.training.progress import Progress
@@ -40,6 +40,7 @@ __all__ = [
     "generator",
     "load_config",
     "print_config",
+    "spectral_norm",
     "spectral_radius",
 ]
 
@@ -60,6 +61,7 @@ __getattr__ = lazy(  # what needs PyTorch loads when it is first used
         "generator": "fpdm.training.seeding",
         "load_config": "fpdm.training.reading",
         "print_config": "fpdm.training.printing",
+        "spectral_norm": "fpdm.training.jacobian",
         "spectral_radius": "fpdm.training.jacobian",
     },
 )

@@ -28,6 +28,9 @@ from fpdm.training.draws import chance, noise
 PRODUCTS = 40
 """Products for a spectral radius; the growth over the last half of them is averaged."""
 
+ROUNDS = 20
+"""Rounds for a spectral norm, of two products each."""
+
 
 def squared_norm(f: Callable[[Tensor], Tensor], z: Tensor, eps: Tensor) -> Tensor:
     """Estimate `‖J‖² / D` of the Jacobian of `f` at `z`, differentiable in what `f` closes over.
@@ -82,13 +85,56 @@ def spectral_radius(
     with torch.enable_grad():
         point, image = _recorded(f, z)
     vector, grown = start.to(image), []
-    tiny = torch.finfo(image.dtype).tiny
     for _ in range(products):
-        length = batch.norm(vector).clamp_min(tiny).to(vector.dtype)
-        vector = vector / length.view(-1, *[1] * (vector.dim() - 1))
-        vector = _product(image, point, vector, differentiable=False).to(image.dtype)
+        vector = _product(image, point, _unit(vector), differentiable=False).to(image.dtype)
         grown.append(batch.norm(vector).log())
     return torch.stack(grown[products // 2 :]).mean(dim=0).exp()
+
+
+@torch.no_grad()
+def spectral_norm(
+    f: Callable[[Tensor], Tensor], z: Tensor, start: Tensor, *, rounds: int = ROUNDS
+) -> Tensor:
+    """The largest singular value of the Jacobian of `f` at `z`, by power iteration on JᵀJ.
+
+    It is the factor by which `f` may stretch a small distance in one evaluation; where it is below
+    1 all over, `f` is a contraction. What is found is never more than the norm, but for rounding.
+    A product with J is the derivative of the one with Jᵀ, which is linear. Source: Golub and Van
+    Loan, Matrix computations, 2013.
+
+    Args:
+        f: maps a tensor to one of its own shape, sample by sample; evaluated once.
+        z: where, (B, ...).
+        start: random vectors, (B, ...).
+        rounds: of a product with J and one with Jᵀ, ≥ 0.
+
+    Returns:
+        One norm for each sample, (B,), float32 or wider.
+
+    Examples:
+        >>> import torch
+        >>> from fpdm.training import spectral_norm
+        >>> shear = torch.tensor([[0.5, 0.0], [2.0, 0.5]])
+        >>> found = spectral_norm(lambda z: z @ shear, torch.zeros(1, 2), torch.ones(1, 2))
+        >>> round(found.item(), 3), round(torch.linalg.matrix_norm(shear, 2).item(), 3)
+        (2.118, 2.118)
+    """
+    with torch.enable_grad():
+        point, image = _recorded(f, z)
+        dual = torch.zeros_like(image).requires_grad_()
+        pulled = _product(image, point, dual, differentiable=True)
+        vector = _unit(start.to(image))
+        for _ in range(rounds):
+            stretched = _product(pulled, dual, vector, differentiable=False)
+            back = _product(image, point, _unit(stretched), differentiable=False)
+            vector = _unit(back.to(image.dtype))
+        return batch.norm(_product(pulled, dual, vector, differentiable=False)).detach()
+
+
+def _unit(vector: Tensor) -> Tensor:
+    """The vector of each sample at a length of 1; one of zeros stays as it is."""
+    tiny = torch.finfo(vector.dtype).tiny
+    return vector / batch.spread(batch.norm(vector).clamp_min(tiny).to(vector.dtype), vector)
 
 
 def _recorded(f: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,6 +149,8 @@ def _recorded(f: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]
 
 def _product(image: Tensor, point: Tensor, vector: Tensor, *, differentiable: bool) -> Tensor:
     """`vectorᵀ J`, (B, ...); zero where the image does not depend on the point."""
+    if not image.requires_grad:
+        return torch.zeros_like(point)
     (found,) = torch.autograd.grad(
         image,
         point,
