@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
-FIGURES := allocations architecture budget moons residuals samples smoothing warm_start
+FIGURES := allocations architecture budget diagnosis moons residuals samples smoothing warm_start
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 

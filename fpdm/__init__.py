@@ -111,6 +111,7 @@ __getattr__ = lazy(  # PyTorch, and what else they need, loads when one is first
             "comparing",
             "compiling",
             "data",
+            "diagnosing",
             "diffusion",
             "drawing",
             "evaluation",

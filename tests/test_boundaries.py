@@ -37,9 +37,10 @@ ROOMS = {  # where each room may look, beside its own files
     "training": {*CORE, "data", "diffusion", "models", "pipeline", "drawing"},
     "comparing": {*CORE, "data", "diffusion", "models", "pipeline", "drawing", "evaluation"}
     | {"training"},
+    "diagnosing": {*CORE, "data", "diffusion", "models", "pipeline", "drawing", "training"},
     "checkpoints": set(),
     "cli": {*CORE, "checkpoints", "data", "diffusion", "models", "pipeline", "drawing"}
-    | {"comparing", "evaluation", "training"},
+    | {"comparing", "evaluation", "diagnosing", "training"},
 }
 LONGEST = 400
 """Lines of a file that is still about one idea."""
