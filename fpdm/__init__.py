@@ -103,20 +103,11 @@ __getattr__ = lazy(  # PyTorch, and what else they need, loads when one is first
         "trace": "fpdm.tracing",
     },
     modules=(
-        *("allocator", "batch", "checks", "counting", "denoiser", "errors", "hookspecs"),
-        *("interfaces", "iteration", "layer", "pipeline", "sampling", "solution", "tracing"),
-        *(
-            "checkpoints",
-            "cli",
-            "comparing",
-            "compiling",
-            "data",
-            "diagnosing",
-            "diffusion",
-            "drawing",
-            "evaluation",
-        ),
-        *("models", "plugins", "runtime", "testing", "training"),
+        *("allocator", "batch", "calibration", "checks", "counting", "denoiser", "errors"),
+        *("hookspecs", "interfaces", "iteration", "layer", "pipeline", "sampling", "solution"),
+        *("tracing", "checkpoints", "cli", "comparing", "compiling", "data", "diagnosing"),
+        *("diffusion", "drawing", "evaluation", "models", "planning", "plugins", "runtime"),
+        *("testing", "training"),
     ),
 )
 

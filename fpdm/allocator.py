@@ -10,8 +10,9 @@ from functools import lru_cache
 from operator import index
 from typing import SupportsIndex
 
+from fpdm.calibration import Calibration
 from fpdm.checks import check_whole
-from fpdm.errors import BudgetError, InvalidValueError
+from fpdm.errors import BudgetError, InvalidValueError, PluginError
 from fpdm.interfaces import AllocationPolicy
 from fpdm.plugins.blame import ask
 from fpdm.solution import Moment, Solution
@@ -165,10 +166,13 @@ class Allocator:
         budget: iterations for the whole run, ≥ `steps`.
         steps: timesteps in the run, ≥ 1.
         moments: what is known of each of them, in order; None where there is no scheduler.
+        calibration: what was measured of the model, for a policy that wants one; None if nothing.
 
     Raises:
         BudgetError: the budget cannot give every timestep one iteration.
-        InvalidValueError: `budget` or `steps` is no whole number, or there are not as many moments.
+        InvalidValueError: `budget` or `steps` is no whole number, there are not as many moments, or
+            the policy needs a calibration that fits.
+        PluginError: the policy raised, or what it begins a run with is no policy.
 
     Examples:
         >>> import fpdm
@@ -184,16 +188,25 @@ class Allocator:
         budget: int,
         steps: int,
         moments: Sequence[Moment] | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         check_affordable(budget, steps)
         if moments is not None and len(moments) != steps:
             raise InvalidValueError(
                 f"{len(moments)} moments for {steps} timesteps: must be one each."
             )
-        self.policy = policy
         self.budget = budget
         self.steps = steps
         self.moments = places(steps) if moments is None else tuple(moments)
+        self.policy = ask(
+            lambda: policy.begin(self.moments, budget=budget, calibration=calibration),
+            allocation=policy,
+        )
+        if not isinstance(self.policy, AllocationPolicy):
+            raise PluginError(
+                f"begin of {type(policy).__name__} returned {type(self.policy).__name__}: must be "
+                f"an AllocationPolicy, such as the policy itself."
+            )
         self.step = 0
         self.remaining = budget
 

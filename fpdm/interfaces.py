@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from fpdm.calibration import Calibration
 from fpdm.solution import Denoised, Moment, Solution, Visited
 
 __all__ = ["AllocationPolicy", "FixedPointSolver", "GradientEstimator", "InitStrategy", "Network"]
@@ -88,6 +89,33 @@ class AllocationPolicy(ABC):
 
     name: ClassVar[str]
     """The name under which the policy is looked up."""
+
+    watches: ClassVar[bool] = False
+    """Whether it reads `start_residual` of solutions, which is then measured: one norm more at the
+    first evaluation of each timestep.
+    """
+
+    calibrated: ClassVar[bool] = False
+    """Whether it looks at a calibration, which a run then hands to `begin` if its model has one."""
+
+    def begin(
+        self, moments: Sequence[Moment], *, budget: int, calibration: Calibration | None = None
+    ) -> AllocationPolicy:
+        """Return what decides in one run: this policy, unless it wants to see a run whole first.
+
+        Args:
+            moments: all timesteps of the run, noisiest first.
+            budget: iterations for the whole run.
+            calibration: what was measured of the model that is sampled; None if nothing was.
+
+        Returns:
+            A policy for this run alone.
+
+        Raises:
+            InvalidValueError: the policy needs a calibration of this run, and there is none.
+        """
+        del moments, budget, calibration
+        return self
 
     @abstractmethod
     def iterations(

@@ -17,6 +17,7 @@ from fpdm.interfaces import FixedPointSolver, GradientEstimator, InitStrategy
 from fpdm.plugins import Spec
 from fpdm.plugins.blame import ask
 from fpdm.solution import NOWHERE, Moment, Solution, Visited
+from fpdm.tracing import Started
 
 
 class Block(Protocol):
@@ -170,7 +171,8 @@ class FixedPointLayer(nn.Module):
             f=counted,
             solver=chosen,
         )
-        self._check_count(chosen, counted.count, solution.evals if tol is not None else granted)
+        solves = chosen.solver if isinstance(chosen, Started) else chosen
+        self._check_count(solves, counted.count, solution.evals if tol is not None else granted)
         if tol is not None:
             counts = counted.counts(len(features), features.device)
             solution = evolve(solution, counts=counts)

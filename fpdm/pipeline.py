@@ -22,7 +22,7 @@ from fpdm.diffusion.autoencoder import vae_of
 from fpdm.diffusion.callback import TENSORS, step_callback
 from fpdm.diffusion.decoding import output_of, to_images, warn_of_broken
 from fpdm.diffusion.following import follow, news
-from fpdm.diffusion.interrupts import Interrupts
+from fpdm.diffusion.interrupts import Interruptible, Interrupts
 from fpdm.diffusion.labels import Classes
 from fpdm.diffusion.late import late_autoencoders, loaded
 from fpdm.diffusion.loader import LOADER
@@ -36,6 +36,8 @@ from fpdm.models import DiffusersDiT, SavedNetwork, parts
 from fpdm.models.diffusers_dit import is_their_pipeline, open_pipeline
 from fpdm.models.hooked import hooked
 from fpdm.models.offered import check_parts
+from fpdm.planning.calibrated import Calibrated
+from fpdm.planning.choosing import Choice
 from fpdm.plugins import Spec
 from fpdm.runtime.storage import written_parts
 from fpdm.sampling import sample
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 sys.modules.setdefault("fpdm.schedulers", schedulers)  # as older folders call them
 
 
-class FPDMPipeline(Adaptable, DiffusionPipeline):
+class FPDMPipeline(Calibrated, Interruptible, Adaptable, DiffusionPipeline):
     """Draws images with a network and a scheduler under a budget of block passes.
 
     Saving and loading, moving to a device, offloading, the progress bar and adapters (LoRA) are
@@ -174,19 +176,6 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
     def _execution_device(self) -> Any:
         return super()._execution_device if hooked(self.model) else self.model.device
 
-    @property
-    def interrupt(self) -> bool:
-        """Whether a callback has set `_interrupt`, to end the run after its timestep."""
-        return self._interrupts.raised
-
-    @property
-    def _interrupt(self) -> bool:
-        return self._interrupts.raised
-
-    @_interrupt.setter
-    def _interrupt(self, value: bool) -> None:
-        self._interrupts.set(value)
-
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
         """Save all components to a folder, from which `from_pretrained` loads them.
 
@@ -210,6 +199,8 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
             options.setdefault("repo_id", folder.name)
         with written_parts(folder, last=parts.INDEX) as beside:
             (beside / parts.LOADER).write_text(LOADER, encoding="utf-8")
+            if self.calibration is not None:
+                self.calibration.write(beside)
             super().save_pretrained(beside, **options)
 
     def compile(self, **options: Any) -> FPDMPipeline:
@@ -235,6 +226,8 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
         condition: Any = None,
         num_images: int | None = None,
         budget: int | None = None,
+        seconds: float | None = None,
+        plan: str | Choice | None = None,
         num_inference_steps: int | None = None,
         timesteps: Iterable[float] | None = None,
         sigmas: Iterable[float] | None = None,
@@ -266,6 +259,10 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
                 is given.
             budget: block passes for the run, explicit layers included; None spends the model's
                 own number of iterations at each of the timesteps.
+            seconds: in its place, how long the run may take on this machine; what runs cost is
+                measured first.
+            plan: `"auto"` chooses all that is left open, by the calibration of the model; None does
+                so where there are seconds. A [`Choice`][fpdm.planning.Choice] is one made before.
             num_inference_steps: timesteps. None makes as many as leave two iterations each, or
                 50 where no budget is given either. A scheduler of second order, such as Heun's,
                 calls the network about twice for each.
@@ -324,24 +321,35 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
             each=num_images_per_class,
             device=device,
         )
+        way = self.planned(
+            plan,
+            seconds=seconds,
+            count=asked.count,
+            guidance_scale=guidance_scale,
+            budget=budget,
+            num_inference_steps=num_inference_steps,
+            timesteps=timesteps,
+            sigmas=sigmas,
+            spacing=spacing,
+            scheduler=scheduler,
+            solver=solver,
+            allocation=allocation,
+            init=init,
+        )
+        strategies = {name: way.pop(name) for name in ("solver", "allocation", "init")}
         scheduler = samplers.of_run(
             self.scheduler,
-            scheduler,
+            way.pop("scheduler"),
             predicted=self.config["prediction_type"],
             learned_variance=bool(self.model.config.get("learn_sigma")),
         )
         negate = samplers.fit_prediction(self.config["prediction_type"], scheduler)
         samplers.warn_of_spacing(scheduler)
-        budget = spread(
-            scheduler,
-            self.model,
-            budget=budget,
-            steps=num_inference_steps,
-            timesteps=timesteps,
-            sigmas=sigmas,
-            spacing=spacing,
-        )
+        budget = spread(scheduler, self.model, steps=way.pop("num_inference_steps"), **way)
         check_generators(generator, asked.count)
+        noise = begin(
+            latents, generator, scheduler, network=self.model, count=asked.count, device=device
+        )
         usual = self._usual.of(self.model)
         model, compiled = usual if self.compiled is None else (self.model, self.compiled)
         if compiled is not None:
@@ -349,19 +357,11 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
         run = sample(
             model,
             scheduler,
-            begin(
-                latents,
-                generator,
-                scheduler,
-                network=self.model,
-                count=asked.count,
-                device=device,
-            ),
-            **asked.told,
+            noise,
+            asked.class_labels,
+            condition=asked.condition,
             budget=budget,
-            allocation=allocation,
-            init=init,
-            solver=solver,
+            **strategies,
             tol=tol,
             guidance_scale=guidance_scale,
             guidance_channels=guidance_channels,
@@ -370,6 +370,7 @@ class FPDMPipeline(Adaptable, DiffusionPipeline):
             negate=negate,
             generator=generator,
             advance=compiled,
+            calibration=self.calibration_for(strategies["allocation"]),
         )
         count = len(scheduler.timesteps)
         with self.progress_bar(total=count) as bar, self._interrupts.run() as interrupt:

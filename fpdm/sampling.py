@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fpdm import plugins
 from fpdm.allocator import Allocator, Pool
+from fpdm.calibration import Calibration
 from fpdm.checks import check_real, check_whole
 from fpdm.diffusion.conditions import CONDITION, keyword_of, null_of, told
 from fpdm.diffusion.guidance import Guidance
@@ -22,6 +23,7 @@ from fpdm.layer import FixedPointLayer
 from fpdm.plugins import Spec
 from fpdm.runtime.runs import in_run
 from fpdm.solution import Moment, Solution, Visited
+from fpdm.tracing import Started
 
 
 @frozen(eq=False)
@@ -143,6 +145,7 @@ def sample(
     negate: bool | None = None,
     generator: torch.Generator | list[torch.Generator] | None = None,
     advance: Advance | None = None,
+    calibration: Calibration | None = None,
 ) -> Generator[Step, Tensor | None, None]:
     """Sample, yielding each step; the images are in the last one.
 
@@ -179,6 +182,7 @@ def sample(
             the network says that it predicts the one, and the scheduler expects the other.
         generator: for schedulers that draw noise; or a list of them, one for each image.
         advance: what computes a timestep; a [`Compiled`][fpdm.compiling.Compiled] in place of None.
+        calibration: what was measured of the model, for allocations that want it.
 
     Raises:
         BudgetError: the budget cannot be spent on the scheduler's timesteps.
@@ -194,7 +198,9 @@ def sample(
     _check_guidance(guidance, model, channels=latents.shape[1])
     layer: FixedPointLayer | None = getattr(model, "layer", None)
     given = {"allocation": allocation, "init": init, "solver": solver}
-    chosen = {kind: plugins.resolve(kind, v) for kind, v in given.items() if v is not None}
+    chosen: dict[str, Any] = {
+        kind: plugins.resolve(kind, v) for kind, v in given.items() if v is not None
+    }
     if tol is not None:
         check_real("tol", tol, above=0)
     if layer is None and (chosen or tol is not None):
@@ -220,16 +226,18 @@ def sample(
     )
     solving = None
     if layer is not None:
-        policy = "constant" if allocation is None else allocation
+        allocator = Allocator(
+            chosen.get("allocation") or plugins.resolve("allocation", "constant"),
+            budget=iterations,
+            steps=len(taken.moments),
+            moments=taken.moments,
+            calibration=calibration,
+        )
+        iterating: FixedPointSolver = chosen.get("solver", layer.solver)
         solving = _Solving(
-            Allocator(
-                plugins.resolve("allocation", policy),
-                budget=iterations,
-                steps=len(taken.moments),
-                moments=taken.moments,
-            ),
+            allocator,
             chosen.get("init", layer.init),
-            chosen.get("solver", layer.solver),
+            Started(iterating) if allocator.policy.watches else iterating,
             tol,
         )
     run = Timestep(model, taken, guidance, Told(model, taken.timesteps, said))
@@ -370,5 +378,6 @@ def _regroup(visited: Visited, samples: int) -> Visited:
         trace=None,
         carry=None,
         counts=None if solution.counts is None else fit(solution.counts),
+        start_residual=None if solution.start_residual is None else fit(solution.start_residual),
     )
     return evolve(visited, features=fit(visited.features), solution=fitting)

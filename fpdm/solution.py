@@ -65,7 +65,8 @@ class Solution:
         carry: what the solver may go on from at the next timestep; None unless it was told to
             carry something. It is no tensor: what `torch.export` and `torch.func` make has none.
         grad_evals: how many of `evals` carry the gradient; None but from a layer in training.
-        start_residual: the relative residual at the start of the solve, (B,); likewise.
+        start_residual: the relative residual at the start of the solve, (B,); likewise, and where
+            an allocation watches it.
         counts: with a tolerance, the evaluations made of each sample, (B,), int64: of one that had
             stopped no more, where `f` can be evaluated [without it][fpdm.layer.Block.bind]. None
             without a tolerance: `evals` of each.

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from attrs import evolve
+from attrs import evolve, frozen
 from torch import Tensor
 
 from fpdm import plugins
-from fpdm.counting import Evaluation
+from fpdm.counting import Evaluation, Watched
 from fpdm.interfaces import FixedPointSolver
 from fpdm.plugins import Spec
+from fpdm.plugins.blame import ask
 from fpdm.solution import Solution
 
 
@@ -60,3 +62,59 @@ def trace(
     solution = plugins.resolve("solver", solver).solve(watched, x0, evals=evals, tol=tol)
     rows = torch.stack(residuals) if residuals else solution.residual[None][:0]
     return evolve(solution, trace=rows)
+
+
+@frozen
+class Started(FixedPointSolver):
+    """A solver whose solutions say how far from a fixed point they started.
+
+    Args:
+        solver: what solves.
+    """
+
+    solver: FixedPointSolver
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """That of the solver."""
+        return getattr(self.solver, "name", type(self.solver).__name__)
+
+    @property
+    def carry(self) -> bool:  # type: ignore[override]
+        """Whether the solver carries something."""
+        return self.solver.carry
+
+    def blank(self, z0: Tensor) -> Any:
+        """What the solver carries that knows nothing.
+
+        Args:
+            z0: where a solve starts, (B, ...).
+        """
+        blank = getattr(self.solver, "blank", None)
+        return None if blank is None else blank(z0)
+
+    def solve(
+        self,
+        f: Callable[[Tensor], Tensor],
+        x0: Tensor,
+        *,
+        evals: int,
+        tol: float | None = None,
+        **going_on: Any,
+    ) -> Solution:
+        """Solve as the solver does, and note the residual of the first evaluation.
+
+        Args:
+            f: as in [`FixedPointSolver.solve`][fpdm.FixedPointSolver.solve], and so are the rest.
+            x0: where to start; (B, ...).
+            evals: evaluations granted.
+            tol: a relative residual at which a sample stops.
+            going_on: the `carry` of the solution before, where the solver takes one.
+        """
+        watched = Watched(f)
+        solution = ask(
+            lambda: self.solver.solve(watched, x0, evals=evals, tol=tol, **going_on),
+            f=watched,
+            solver=self.solver,
+        )
+        return evolve(solution, start_residual=watched.start_residual)

@@ -16,8 +16,11 @@ PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_d
 PROMISES = {  # what stands directly in fpdm/ is what users and plugin authors import
     *("__init__", "__main__", "interfaces", "hookspecs", "solution", "errors", "checks", "batch"),
     *("iteration", "counting", "allocator", "layer", "denoiser", "sampling", "tracing", "pipeline"),
+    "calibration",
 }
-FOUNDATION = {"errors", "checks", "batch", "runtime", "solution", "interfaces", "counting"}
+FOUNDATION = {
+    *("errors", "checks", "batch", "runtime", "solution", "calibration", "interfaces", "counting"),
+}
 CORE = {*PROMISES - {"__init__", "__main__", "pipeline"}, "plugins", "runtime"}
 LIGHT = {  # of rooms that need more, the files that the core may use
     *("fpdm.diffusion.conditions", "fpdm.diffusion.guidance"),
@@ -33,6 +36,7 @@ ROOMS = {  # where each room may look, beside its own files
     "compiling": {*CORE, "diffusion"},
     "drawing": {*CORE, "diffusion", "pipeline"},
     "evaluation": {*FOUNDATION, "data"},
+    "planning": {*CORE, "diffusion"},
     "testing": {*CORE, "data", "diffusion"},
     "training": {*CORE, "data", "diffusion", "models", "pipeline", "drawing"},
     "comparing": {*CORE, "data", "diffusion", "models", "pipeline", "drawing", "evaluation"}
@@ -40,7 +44,7 @@ ROOMS = {  # where each room may look, beside its own files
     "diagnosing": {*CORE, "data", "diffusion", "models", "pipeline", "drawing", "training"},
     "checkpoints": set(),
     "cli": {*CORE, "checkpoints", "data", "diffusion", "models", "pipeline", "drawing"}
-    | {"comparing", "evaluation", "diagnosing", "training"},
+    | {"comparing", "diagnosing", "evaluation", "planning", "training"},
 }
 LONGEST = 400
 """Lines of a file that is still about one idea."""

@@ -13,6 +13,7 @@ from cyclopts import App, Group, Parameter
 
 import fpdm
 from fpdm.cli import (
+    calibrate,
     compare,
     console,
     convert,
@@ -21,6 +22,7 @@ from fpdm.cli import (
     encode,
     evaluate,
     new_plugin,
+    plan,
     plugins,
     sample,
     train,
@@ -55,6 +57,8 @@ for command, examples in (
     (train.train, train.EXAMPLES),
     (evaluate.evaluate, evaluate.EXAMPLES),
     (compare.compare, compare.EXAMPLES),
+    (plan.plan, plan.EXAMPLES),
+    (calibrate.calibrate, calibrate.EXAMPLES),
     (diagnose.diagnose, diagnose.EXAMPLES),
     (encode.encode, encode.EXAMPLES),
     (convert.convert, convert.EXAMPLES),

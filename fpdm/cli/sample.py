@@ -15,10 +15,12 @@ from fpdm.cli.components import Whole, component
 from fpdm.cli.devices import check_device
 from fpdm.cli.files import Place, check_file, load_pipeline
 from fpdm.cli.numbers import read_numbers, read_spacing
+from fpdm.cli.plan import planned
 from fpdm.cli.wanted import wanted
 from fpdm.errors import InvalidValueError
 
 BATCH_SIZE = 64
+BUDGET = 60
 ONE_FILE = (".png", ".npz")
 FILES = (".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".pdf", ".tif", ".tiff", ".txt", ".webp", ".zip")
 """What the name of a file of another kind ends in, and that of a folder does not."""
@@ -41,7 +43,9 @@ def sample(
     conditions: Place | None = None,
     num: Annotated[Whole | None, Parameter(name=["--num", "-n"])] = None,
     num_images_per_class: Whole | None = None,
-    budget: Whole = 60,
+    budget: Whole | None = None,
+    plan: str | None = None,
+    seconds: float | None = None,
     num_inference_steps: Annotated[
         Whole | None, Parameter(name=["--steps", "--num-inference-steps"])
     ] = None,
@@ -83,7 +87,11 @@ def sample(
             `torchrun`, which takes `--num` for a word of its own.
         num_images_per_class: in place of `num`, images of each class or condition, one after the
             other.
-        budget: transformer-block passes of the run, explicit layers included.
+        budget: transformer-block passes of the run, explicit layers included; 60 if not given.
+        plan: `auto` chooses what is left open of timesteps, spacing, scheduler, solver, start and
+            allocation by the calibration of the model, and says what; see `fpdm plan`.
+        seconds: in place of a budget, how long a batch may take on this machine, if it is drawn
+            into one file; it makes a plan.
         num_inference_steps: timesteps; as many as leave two iterations each if not given.
         timesteps: in place of their number, all of them, such as `999,800,600,400,200,0`.
         sigmas: likewise the noise levels, such as `1.0,0.8,0.6,0.4,0.2` of a flow.
@@ -129,7 +137,7 @@ def sample(
     if classes == []:
         raise InvalidValueError("--classes: must be followed by a number or a name, or by several.")
     settings = {
-        "budget": budget,
+        "budget": BUDGET if budget is None and seconds is None else budget,
         "num_inference_steps": num_inference_steps,
         "timesteps": read_numbers("--timesteps", timesteps),
         "sigmas": read_numbers("--sigmas", sigmas),
@@ -156,6 +164,16 @@ def sample(
     if compile:
         pipe.compile()
     size = BATCH_SIZE if batch_size is None else batch_size
+    if seconds is not None and not is_picture and not is_file:
+        raise InvalidValueError(
+            f"--seconds: the images of a folder are drawn in one way, and by the clock it would be "
+            f"another each time; `fpdm plan --seconds {seconds:g} --num {min(size, count)}` says "
+            f"what to write."
+        )
+    if plan is not None or seconds is not None:
+        settings = planned(
+            pipe, plan, seconds=seconds, count=count if is_picture else min(size, count), **settings
+        )
     if is_picture:
         progress.follow_timesteps(pipe)
         whole = picture.draw_picture(target, pipe, asked, count, seed=seed, **settings)

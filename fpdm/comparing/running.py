@@ -283,7 +283,7 @@ class Comparison:
 
     def _path(self, cell: Cell, seed: int) -> Path:
         """Where a result is filed: under all that it depends on."""
-        config, (_, known) = self.config, self._network(cell.network)
+        config, (pipe, known) = self.config, self._network(cell.network)
         depends = {
             "settings": dict(sorted(cell.settings.items())),
             "network": [cell.network, known],
@@ -293,6 +293,8 @@ class Comparison:
             "device": [device_name(self.device), self.threads],
             "version": fpdm.__version__,
         }
+        if known := pipe.calibration_for(cell.settings.get("allocation")):
+            depends["calibration"] = known.digest
         key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:20]
         return self.folder / CELLS / f"{key}.json"
 

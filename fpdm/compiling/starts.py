@@ -12,7 +12,6 @@ from torch import Tensor
 from fpdm import batch
 from fpdm.compiling.leaves import mapped
 from fpdm.interfaces import FixedPointSolver, InitStrategy
-from fpdm.iteration import IterativeSolver
 from fpdm.solution import NOWHERE, Moment, Visited
 
 NUMBERS = ("index", "steps", "timestep", "log_snr")
@@ -55,8 +54,8 @@ def blank_of(visited: Visited, solver: FixedPointSolver) -> Visited:
         The same with tensors of its own, each for itself.
     """
     solution = visited.solution
-    if solver.carry and isinstance(solver, IterativeSolver):
-        solution = evolve(solution, carry=solver.blank(visited.features))
+    if solver.carry and (blank := getattr(solver, "blank", None)) is not None:
+        solution = evolve(solution, carry=blank(visited.features))
     return mapped(evolve(visited, solution=solution), torch.clone)
 
 

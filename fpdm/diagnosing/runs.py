@@ -22,25 +22,7 @@ from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy, FixedPointSolver, InitStrategy
 from fpdm.plugins import Spec
 from fpdm.sampling import Step, sample
-from fpdm.solution import Moment, Solution
-
-
-@frozen
-class Counts(AllocationPolicy):
-    """So many iterations as are said for each timestep.
-
-    Args:
-        counts: one for each timestep, noisiest first.
-    """
-
-    counts: tuple[int, ...]
-
-    def iterations(
-        self, moment: Moment, *, budget: int, remaining: int, previous: Solution | None
-    ) -> float:
-        """Return what is said."""
-        del budget, remaining, previous
-        return self.counts[moment.index]
+from fpdm.solution import Moment
 
 
 @frozen(eq=False)
@@ -180,7 +162,9 @@ class Runs:
             class_labels=self.wanted.class_labels,
             condition=self.wanted.condition,
             budget=self.budget if counts is None else explicit + sum(counts),
-            allocation=self.allocation if counts is None else Counts(counts),
+            allocation=self.allocation
+            if counts is None
+            else {"name": "weighted", "shares": list(counts)},
             init=self.init if init is None else init,
             solver=self.solver if solver is None else solver,
             generator=generator,

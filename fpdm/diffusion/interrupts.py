@@ -61,3 +61,22 @@ class Interrupts:
         own = _HERE.get().get(id(self))
         for each in self.at_work if own is None else [own]:
             each.raised = value
+
+
+class Interruptible:
+    """Gives a pipeline what callbacks of diffusers end a run with."""
+
+    _interrupts: Interrupts
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether a callback has set `_interrupt`, to end the run after its timestep."""
+        return self._interrupts.raised
+
+    @property
+    def _interrupt(self) -> bool:
+        return self._interrupts.raised
+
+    @_interrupt.setter
+    def _interrupt(self, value: bool) -> None:
+        self._interrupts.set(value)

@@ -72,6 +72,7 @@ def describe(
         **asked,
         "batch_size": batch_size,
         **{name: _plain(value) for name, value in chosen.items()},
+        **_calibration(pipe, chosen["allocation"]),
         "versions": _versions(pipe, [chosen[kind] for kind in STRATEGIES]),
     }
     return dict(json.loads(json.dumps(record, default=_to_list)))  # as it is read again
@@ -165,6 +166,12 @@ def _difference(name: str, there: Any, now: Any) -> str:
     if max(map(len, values)) > SHOWN:
         return name
     return f"{name} ({values[0]} there, {values[1]} now)"
+
+
+def _calibration(pipe: FPDMPipeline, allocation: Any) -> dict[str, str]:
+    """The calibration that iterations are spread by, if they are."""
+    known = pipe.calibration_for(allocation)
+    return {} if known is None else {"calibration_sha256": known.digest}
 
 
 def _versions(pipe: FPDMPipeline, strategies: Iterable[Any]) -> dict[str, str]:

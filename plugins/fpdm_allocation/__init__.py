@@ -3,5 +3,7 @@
 from fpdm_allocation.adaptive import Adaptive
 from fpdm_allocation.constant import Constant
 from fpdm_allocation.linear import Decreasing, Increasing
+from fpdm_allocation.measured import Measured
+from fpdm_allocation.weighted import Weighted
 
-__all__ = ["Adaptive", "Constant", "Decreasing", "Increasing"]
+__all__ = ["Adaptive", "Constant", "Decreasing", "Increasing", "Measured", "Weighted"]

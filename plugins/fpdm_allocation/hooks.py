@@ -12,4 +12,6 @@ def fpdm_register_allocations() -> list[type[AllocationPolicy]]:
         allocations.Increasing,
         allocations.Decreasing,
         allocations.Adaptive,
+        allocations.Measured,
+        allocations.Weighted,
     ]

@@ -23,7 +23,8 @@ COUNTS = (2, 3, 5)
 FEW, MANY = 6, 15
 """Timesteps of a small and of a larger budget."""
 OURS = [each for each in host().components("allocation") if each.origin.package == "fpdm"]
-ALLOCATIONS = [each.name for each in OURS]
+ALLOCATIONS = [each.name for each in OURS if each.name not in ("measured", "weighted")]
+"""What needs no calibration of these timesteps, and no iterations of the user's."""
 SOLVERS = {
     "naive": {"name": "naive"},
     "anderson, carry": {"name": "anderson", "carry": True},
@@ -77,7 +78,7 @@ def plans(budget: int = 60, steps: int = 15, num: int = 200) -> Iterator[str]:
     pipe = fpdm.FPDMPipeline.digits()
     pipe.set_progress_bar_config(disable=True)
     yield from head("allocation", "iterations, noise first")
-    for allocation in ALLOCATIONS:
+    for allocation in (*ALLOCATIONS, "measured"):
         result = pipe(
             [index % 10 for index in range(num)],
             budget=budget,
@@ -90,7 +91,8 @@ def plans(budget: int = 60, steps: int = 15, num: int = 200) -> Iterator[str]:
     yield ""
     yield (
         f"{budget} block passes in {steps} timesteps: {budget - 2 * steps} iterations. `adaptive` "
-        f"decides while it draws, here for {num} digits with the solver that carries."
+        f"decides while it draws, here for {num} digits with the solver that carries, and "
+        f"`measured` has looked at their calibration."
     )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import fpdm
 from fpdm.diagnosing import diagnose, explain
 from fpdm.diagnosing.diagnosed import _spread_evenly
-from fpdm.diagnosing.runs import Counts, runs_of
+from fpdm.diagnosing.runs import runs_of
 from fpdm.diffusion import Diffusion
 from fpdm.diffusion.samplers import DIFFUSION, FLOW_MATCHING
 from fpdm.diffusion.wanted import Wanted
@@ -115,7 +115,7 @@ def test_an_effect_is_what_one_more_iteration_changes():
             labels,
             budget=explicit + sum(given),
             num_inference_steps=4,
-            allocation=Counts(given),
+            allocation={"name": "weighted", "shares": list(given)},
             generator=torch.Generator().manual_seed(0),
             output_type="latent",
         ).images.double()

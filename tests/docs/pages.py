@@ -86,6 +86,10 @@ TOYS = {
         r"fpdm train \1 --set model.hidden_size=8 --set model.num_heads=2 "
         r"--set engine.precision=fp32 --set engine.workers=0"
     ),
+    r"^(fpdm calibrate \S+).*$": (
+        r"\1 --samples 2 --budgets 8 --schedulers dpm++ --spacings late --iterations 2 "
+        r"--solvers naive --inits extrapolate --allocations measured"
+    ),
     r"^(fpdm diagnose\b.*)$": r"\1 --num 2 --steps 3 --evals 3",
     r"^(fpdm compare \w+) --out .*$": r"\1 --dry-run",
     r"--num 50000\b": "--num 3",

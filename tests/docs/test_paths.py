@@ -20,7 +20,10 @@ LINK = re.compile(r"\]\[(fpdm\.[\w.]+)\]")
 SHOWN = re.compile(r"^::: (fpdm\.[\w.]+)$", re.M)
 WRITTEN = re.compile(r"^\s*(?:>>> |\.\.\. )?((?:from|import) fpdm\b.*)$", re.M)
 ROOMS = {path.parent.name for path in (ROOT / "fpdm").glob("*/__init__.py")}
-MODULES = {"fpdm.diffusion.samplers", "fpdm.testing.strategies", "fpdm.testing.classical"}
+MODULES = {
+    "fpdm.diffusion.samplers",
+    *(f"fpdm.testing.{name}" for name in ("calibrations", "classical", "strategies")),
+}
 """Files of rooms that are a front door themselves, and are imported whole."""
 
 LAWS = "fpdm.testing."

@@ -5,11 +5,15 @@ import re
 
 import pytest
 import torch
+from attrs import evolve
 
 import fpdm
+from fpdm.allocator import places
 from fpdm.diffusion import Diffusion
 from fpdm.drawing import draw
 from fpdm.errors import InvalidValueError, UnknownNameError
+from fpdm.planning.identity import configuration_of, sketch_of
+from fpdm.testing.calibrations import calibration_for
 from tests.drawing.folders import CHEAP, drawn, everything
 from tests.sampling.pipelines import pipeline
 from tests.toys import tiny
@@ -104,6 +108,27 @@ def test_the_record_says_all_that_images_depend_on(tmp_path):
     assert record["solver"] == {**fpdm.plugins.describe(fpdm.solver("anderson"))}
     assert record["init"] is None
     assert record["versions"]["fpdm"] == fpdm.__version__
+
+
+def test_images_that_a_calibration_spreads_iterations_of_go_on_by_the_same_one(tmp_path):
+    pipe = pipeline(scheduler=Diffusion().scheduler("ddim"))
+    first, second = (
+        evolve(
+            calibration_for(places(3), seed=seed),
+            configuration=configuration_of(pipe),
+            sketch=sketch_of(pipe),
+        )
+        for seed in (0, 1)
+    )
+    pipe.calibration = first
+    drawn(pipe, tmp_path, 2, allocation="measured")
+    record = json.loads((tmp_path / "samples.json").read_text())
+    assert record["calibration_sha256"] == first.digest
+    pipe.calibration = second
+    with pytest.raises(InvalidValueError, match="other settings: calibration_sha256"):
+        drawn(pipe, tmp_path, 3, allocation="measured")
+    pipe.calibration = first
+    drawn(pipe, tmp_path, 3, allocation="measured")
 
 
 def test_a_setting_given_as_name_mapping_or_object_is_the_same(tmp_path):

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 import fpdm
 from fpdm.allocator import WeightedAllocation, apportion
-from fpdm.errors import BudgetError, InvalidValueError
+from fpdm.errors import BudgetError, InvalidValueError, PluginError
 from fpdm.interfaces import AllocationPolicy
 from fpdm.sampling import iteration_budget
 from fpdm.testing.strategies import affordable
-from tests.built_ins import built_ins
+from fpdm_allocation.adaptive import influences, levelled
+from tests.built_ins import allocation, built_ins
 
 NAMES = built_ins()["allocation"]
 PLANNED = [name for name in NAMES if hasattr(fpdm.allocation(name), "plan")]
@@ -49,7 +50,7 @@ def spend(policy: AllocationPolicy, budget: int, steps: int, residuals=None) -> 
 )
 def test_every_allocation_spends_exactly_its_budget(name, run, residuals):
     budget, steps = run
-    spent = spend(fpdm.allocation(name), budget, steps, residuals)
+    spent = spend(allocation(name), budget, steps, residuals)
     assert sum(spent) == budget
     assert min(spent) >= 1
     assert all(type(count) is int for count in spent)
@@ -59,7 +60,7 @@ def test_every_allocation_spends_exactly_its_budget(name, run, residuals):
 @given(run=affordable())
 def test_a_plan_is_what_the_allocator_grants(name, run):
     budget, steps = run
-    policy = fpdm.allocation(name)
+    policy = allocation(name)
     assert tuple(spend(policy, budget, steps)) == policy.plan(budget=budget, steps=steps)
 
 
@@ -83,16 +84,121 @@ def test_constant_differs_by_at_most_one(run):
     assert max(plan) - min(plan) <= 1
 
 
-def test_an_adaptive_policy_gives_more_after_a_larger_residual():
-    policy = fpdm.allocation("adaptive")
-    call = {"moment": fpdm.Moment(5, 10), "budget": 100, "remaining": 50}
-    wishes = [policy.iterations(**call, previous=solution(10.0**-k)) for k in range(6)]
-    assert wishes == sorted(wishes, reverse=True)
-    assert wishes[0] > 10 > wishes[-1]
-    assert not hasattr(policy, "plan")
-    level = fpdm.allocation("adaptive", gain=0)
-    for residual in (0.0, 1.0, math.inf, math.nan):
-        assert level.iterations(**call, previous=solution(residual)) == 10
+def known(levels, previous=None) -> tuple[fpdm.Moment, ...]:
+    """Moments of a run with these log-SNRs."""
+    found = []
+    for index, level in enumerate(levels):
+        found.append(fpdm.Moment(index, len(levels), None, level, previous))
+    return tuple(found)
+
+
+def solved(start: float, end: float, evals: int = 2) -> fpdm.Solution:
+    return attrs.evolve(solution(end), evals=evals, start_residual=torch.full((3,), start))
+
+
+LEVELS = [-10, -6, -4, -2, 0, 2, 5, 9]
+
+
+def adaptive_run(budget: int, seen: list[fpdm.Solution], levels=LEVELS) -> list[int]:
+    run = fpdm.Allocator(
+        fpdm.allocation("adaptive"), budget=budget, steps=len(levels), moments=known(levels)
+    )
+    return [run.next(before) for before in [None, *seen, *seen[-1:] * len(levels)][: len(levels)]]
+
+
+def test_adaptive_gives_most_where_an_error_reaches_the_picture():
+    spent = adaptive_run(24, [solved(0.1, 0.05)])
+    assert spent[0] == 1
+    assert max(spent) == max(spent[2:6]) > 3
+    assert spent[-1] < max(spent)
+
+
+def test_adaptive_gives_more_where_a_solve_starts_farther_from_its_solution():
+    calm = [solved(0.1, 0.05)] * 4
+    stirred = [*calm[:3], solved(0.4, 0.2)]
+    assert adaptive_run(40, stirred)[4] > adaptive_run(40, calm)[4]
+    quiet = [*calm[:3], solved(0.025, 0.0125)]
+    assert adaptive_run(40, quiet)[4] < adaptive_run(40, calm)[4]
+
+
+def test_adaptive_differs_more_where_iterations_do_less():
+    fast, slow = (adaptive_run(64, [solved(1.0, rate)]) for rate in (0.3, 0.75))
+    assert max(slow) - min(slow) > max(fast) - min(fast)
+
+
+def test_adaptive_shares_evenly_where_nothing_is_known():
+    run = fpdm.Allocator(fpdm.allocation("adaptive"), budget=23, steps=5)
+    assert [run.next() for _ in range(5)] in ([5, 4, 5, 4, 5], [5, 5, 4, 5, 4], [5, 4, 5, 5, 4])
+    assert not hasattr(fpdm.allocation("adaptive"), "plan")
+
+
+@given(run=affordable(most=60), start=st.floats(1e-6, 1e3), rate=st.floats(0.01, 2))
+def test_adaptive_never_starves_the_end(run, start, rate):
+    budget, steps = run
+    levels = [-10 + 20 * index / steps for index in range(steps)]
+    spent = adaptive_run(budget, [solved(start, start * rate)], levels)
+    assert sum(spent) == budget
+    assert min(spent) >= 1
+    if steps > 2 and budget >= 2 * steps:  # what is left does not pile up on the last
+        assert spent[-1] <= max(spent[:-1]) + 1
+
+
+@given(st.lists(st.floats(-50, 50), min_size=1, max_size=30), st.floats(0, 300))
+def test_water_is_level_where_it_stands(levels, extra):
+    total = len(levels) + extra
+    found = levelled(levels, total)
+    assert sum(found) == pytest.approx(total)
+    assert min(found) >= 1
+    above = [(count - level) for count, level in zip(found, levels, strict=True) if count > 1]
+    if above:
+        assert max(above) == pytest.approx(min(above), abs=1e-6)
+        under = [1 - level for count, level in zip(found, levels, strict=True) if count == 1]
+        assert all(shift >= max(above) - 1e-6 for shift in under)
+
+
+@given(st.lists(st.floats(-30, 30), min_size=1, max_size=40))
+def test_influence_is_a_share_of_the_picture(levels):
+    found = influences(known(sorted(levels)))
+    assert all(0 <= share <= 1 for share in found)
+    assert influences(known([-math.inf, *sorted(levels)]))[1:] == found
+    assert influences(known([None, *levels])) == [1.0] * (len(levels) + 1)
+
+
+def test_shares_are_the_iterations_where_they_add_up():
+    weighted = fpdm.allocation("weighted", shares=[3, 1, 2])
+    assert weighted.plan(budget=6, steps=3) == (3, 1, 2)
+    assert weighted.plan(budget=12, steps=3) == (6, 2, 4)
+    assert fpdm.allocation("weighted").plan(budget=7, steps=3) == (2, 2, 3)
+    with pytest.raises(InvalidValueError, match="3 weights for 4 timesteps"):
+        weighted.plan(budget=8, steps=4)
+    for wrong in ([], [-1.0], [math.nan], 3, ["many"]):
+        with pytest.raises(InvalidValueError, match="shares"):
+            fpdm.allocation("weighted", shares=wrong)
+
+
+class Begins(AllocationPolicy):
+    """Begins a run with what it is told to."""
+
+    name = "begins"
+
+    def __init__(self, first):
+        self.first = first
+
+    def begin(self, moments, *, budget, calibration=None):
+        self.told = len(moments), budget, calibration
+        return self.first
+
+    def iterations(self, *_, **__):
+        raise AssertionError("a run asks what it began with")
+
+
+def test_a_run_asks_what_a_policy_begins_it_with():
+    policy = Begins(fpdm.allocation("weighted", shares=[1, 5]))
+    allocator = fpdm.Allocator(policy, budget=6, steps=2)
+    assert policy.told == (2, 6, None)
+    assert [allocator.next(), allocator.next()] == [1, 5]
+    with pytest.raises(PluginError, match="begin of Begins returned NoneType"):
+        fpdm.Allocator(Begins(None), budget=6, steps=2)
 
 
 @attrs.frozen

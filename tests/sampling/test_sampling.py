@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 import fpdm
 from fpdm.diffusion import Diffusion
 from fpdm.diffusion.schedulers import EvenDDPMScheduler
-from fpdm.errors import BudgetError, InvalidValueError, UnknownNameError
+from fpdm.errors import BudgetError, InvalidValueError, PluginError, UnknownNameError
 from fpdm.testing.strategies import seeds
+from tests.built_ins import allocation as built_in
 from tests.built_ins import built_ins
 from tests.toys import BlockPasses, tiny, tiny_dit
 
@@ -54,7 +55,7 @@ def test_block_passes_counted_from_outside_equal_the_budget(
             budget=budget,
             num_inference_steps=steps,
             solver=solver,
-            allocation=allocation,
+            allocation=built_in(allocation),
             init=init,
             guidance_scale=guidance,
         )
@@ -304,7 +305,7 @@ def test_images_come_as_asked_for():
         ({"num_inference_steps": 1001, "budget": 9000}, InvalidValueError, "≤ 1000"),
         ({"num_inference_steps": 0}, fpdm.FPDMError, "num_inference_steps=0"),
         ({"solver": "nave"}, UnknownNameError, "Did you mean 'naive'"),
-        ({"allocation": "rising"}, UnknownNameError, "adaptive, constant, decreasing, increasing"),
+        ({"allocation": "rising"}, UnknownNameError, "adaptive, constant, decreasing, incr"),
         ({"init": {"name": "extrapolate", "stp": 1}}, UnknownNameError, "Did you mean 'step'"),
         ({"guidance_scale": float("nan")}, InvalidValueError, "guidance_scale=nan"),
     ],
@@ -325,8 +326,33 @@ def test_a_solver_that_does_not_spend_its_grant_is_named():
         def solve(self, f, x0, *, evals, tol=None):
             return super().solve(f, x0, evals=evals - 1, tol=tol)
 
-    with pytest.raises(fpdm.errors.PluginError, match="Lazy made 2 evaluations where 3 were due"):
-        draw(pipeline(), solver=Lazy())
+    class Broken(Lazy):
+        def solve(self, *_, **__):
+            raise RuntimeError("no idea")
+
+    for allocation in ("constant", "adaptive"):  # which watches
+        with pytest.raises(PluginError, match=r"Lazy made \d evaluations where \d were due"):
+            draw(pipeline(), solver=Lazy(), allocation=allocation)
+        with pytest.raises(PluginError, match="The solver Broken failed: RuntimeError: no idea"):
+            draw(pipeline(), solver=Broken(), allocation=allocation)
+
+
+def test_a_policy_sees_residuals_of_the_samples_that_come_next():
+    seen = []
+
+    class Looking(type(fpdm.allocation("adaptive"))):
+        def begin(self, *_, **__):
+            return self
+
+        def iterations(self, moment, *, budget, remaining, previous):
+            if previous is not None:
+                seen.append((len(previous.start_residual), len(previous.residual)))
+            return super().iterations(moment, budget=budget, remaining=remaining, previous=previous)
+
+    options = {"guidance_scale": 2.0, "guidance_interval": (0.3, 0.6)}
+    draw(pipeline(), allocation=Looking(), **options, budget=40, num_inference_steps=7)
+    assert {3, 6} == {batch for batch, _ in seen}
+    assert all(start == end for start, end in seen)
 
 
 def test_a_saved_pipeline_draws_the_same(tmp_path):

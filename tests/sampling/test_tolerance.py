@@ -12,6 +12,7 @@ from fpdm.allocator import MOST, Pool
 from fpdm.diffusion import Diffusion
 from fpdm.errors import InvalidValueError
 from fpdm.testing.strategies import seeds
+from tests.built_ins import allocation as built_in
 from tests.built_ins import built_ins
 from tests.sampling.pipelines import draw, pipeline
 from tests.toys import tiny, tiny_dit
@@ -67,7 +68,7 @@ def test_images_cost_at_most_the_budget_on_average(
         num_inference_steps=steps,
         tol=tol,
         solver=solver,
-        allocation=allocation,
+        allocation=built_in(allocation),
         init=init,
         guidance_scale=guidance[0],
         guidance_interval=guidance[1],
