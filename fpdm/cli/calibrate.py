@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from fpdm.checks import check_real
 from fpdm.cli import console, progress
-from fpdm.cli.components import Whole, component
+from fpdm.cli.components import Several, Whole, component
 from fpdm.cli.devices import check_device
 from fpdm.cli.files import Place, check_file, load_pipeline
 from fpdm.errors import InvalidValueError
@@ -22,7 +22,6 @@ EXAMPLES = (
     "fpdm calibrate runs/digits",
     "fpdm calibrate runs/digits --budgets 24 60 240 --schedulers ddim dpm++ --out ddim.json",
 )
-Several = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())]
 
 
 def calibrate(
@@ -111,13 +110,7 @@ def _components(kind: str, texts: list[str] | None) -> list[Any] | None:
 
 def _follow(calibrating: Calibrating) -> Calibration:
     with progress.bar(total=None, desc="calibrating", unit="pass") as bar:
-        for state in calibrating:
-            bar.total = state.total
-            bar.set_postfix_str(state.doing, refresh=False)
-            bar.update(state.done - bar.n)
-        bar.total = calibrating.done
-        bar.update(calibrating.done - bar.n)
-    return calibrating.calibration
+        return calibrating.follow(bar)
 
 
 def _show(calibration: Calibration, pipe: Any) -> None:

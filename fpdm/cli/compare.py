@@ -56,8 +56,8 @@ def compare(
             console.say(cell.label)
         return
     from fpdm.comparing import Comparison, rows
-    from fpdm.comparing.pictures import can_plot
     from fpdm.comparing.written import write_report
+    from fpdm.runtime.plotting import can_plot
     from fpdm.runtime.processes import processes
 
     place = processes().device if device is None else check_device(device)

@@ -20,6 +20,7 @@ def _whole(_: Any, tokens: Sequence[Token]) -> int:
 
 
 Whole = Annotated[int, Parameter(converter=_whole)]
+Several = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())]
 """A whole number, and nothing that would have to be rounded to one."""
 
 KindName = Literal["solver", "allocation", "init", "gradient", "network", "dataset"]

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from fpdm.checks import check_real, check_whole
 from fpdm.cli import console, progress
-from fpdm.cli.components import Whole, component
+from fpdm.cli.components import Several, Whole, component
 from fpdm.cli.devices import check_device
 from fpdm.cli.files import Place, load_pipeline
 from fpdm.errors import InvalidValueError
@@ -24,7 +24,6 @@ EXAMPLES = (
     "fpdm diagnose runs/digits --solvers naive anderson:memory=8 --inits reuse --evals 40",
 )
 COLUMNS = ("timestep", "iterations", "radius", "worst", "norm", "moved", "converge", "effect")
-Several = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())]
 
 
 def diagnose(
@@ -222,7 +221,8 @@ def _number(figure: float) -> str:
 
 
 def _write(found: Diagnosis, out: Path) -> None:
-    from fpdm.diagnosing.pictures import can_plot, draw
+    from fpdm.diagnosing.pictures import draw
+    from fpdm.runtime.plotting import can_plot
     from fpdm.runtime.storage import naming
 
     with naming(out):

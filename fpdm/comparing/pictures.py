@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +20,6 @@ COSTS = {
     "seconds": "seconds for all samples",
 }
 MARKERS = "osD^vPX*"
-
-
-def can_plot() -> bool:
-    """Whether there is matplotlib, which draws curves."""
-    return find_spec("matplotlib") is not None
 
 
 def draw_curves(found: Sequence[Row], features: str, path: Path) -> None:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from fpdm.comparing.pictures import can_plot, draw_curves, draw_samples
+from fpdm.comparing.pictures import draw_curves, draw_samples
 from fpdm.comparing.report import FRECHET, Row, best, to_csv, to_markdown, to_ways
 from fpdm.comparing.running import Comparison
+from fpdm.runtime.plotting import can_plot
 from fpdm.runtime.storage import written_file
 
 TABLE, REPORT, PLAIN = "cells.csv", "report.md", "cells.json"

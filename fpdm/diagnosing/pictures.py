@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,6 @@ COLOURS = "viridis"
 RADIUS, NORM, PLAIN = "#D55E00", "#0072B2", "#57606a"
 SMALLEST = 1e-8
 """Below which no residual is shown: nothing but rounding is left."""
-
-
-def can_plot() -> bool:
-    """Whether there is matplotlib, which draws."""
-    return find_spec("matplotlib") is not None
 
 
 def draw(found: Diagnosis, path: Path) -> None:

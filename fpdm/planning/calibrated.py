@@ -6,13 +6,13 @@ from operator import is_
 from pathlib import Path
 from typing import Any, cast
 
-from fpdm import plugins
 from fpdm.calibration import FILE, Calibration
 from fpdm.checks import check_choice
 from fpdm.errors import InvalidValueError
 from fpdm.interfaces import AllocationPolicy
 from fpdm.planning.choosing import Choice
 from fpdm.planning.choosing import plan as choose
+from fpdm.planning.fitting import wants_calibration
 from fpdm.planning.identity import check_identity
 from fpdm.plugins import Spec
 
@@ -114,6 +114,4 @@ class Calibrated:
         Raises:
             InvalidValueError: it is of another model.
         """
-        policy = None if allocation is None else plugins.resolve("allocation", allocation)
-        wanted = policy is not None and policy.calibrated
-        return self.checked_calibration if wanted else None
+        return self.checked_calibration if wants_calibration(allocation) else None

@@ -16,11 +16,11 @@ from attrs import frozen
 from torch import Tensor
 
 from fpdm.calibration import Calibration, Sensitivity, Tried, Way
-from fpdm.checks import check_real, check_whole, sample_shape
+from fpdm.checks import check_real, check_whole
 from fpdm.errors import FPDMError, InvalidValueError
 from fpdm.planning.believing import believed
 from fpdm.planning.choices import MOST, USUAL, Choices
-from fpdm.planning.finals import Final, Finals, apart, mean_square, usual_asked
+from fpdm.planning.finals import Final, Finals, mean_square
 from fpdm.planning.identity import configuration_of, sketch_of
 
 LENGTHS = (3, 6, 9, 15, 30, 60)
@@ -106,11 +106,7 @@ def calibrate(
         guidance_scale=guidance_scale,
     )
     with tqdm(desc="calibrating", unit="pass", **getattr(pipe, "_progress_bar_config", {})) as bar:
-        for state in progress:
-            bar.total = state.total
-            bar.set_postfix_str(state.doing, refresh=False)
-            bar.update(state.done - bar.n)
-    return progress.calibration
+        return progress.follow(bar)
 
 
 class Calibrating:
@@ -162,10 +158,9 @@ class Calibrating:
         check_real("guidance_scale", guidance_scale, minimum=0)
         self.choices = Choices() if choices is None else choices
         self.samples, self.seed, self.guidance_scale = samples, seed, guidance_scale
-        rng = torch.Generator().manual_seed(seed)
-        latents = torch.randn(samples, *sample_shape(pipe.model.config), generator=rng)
-        said = usual_asked(pipe.model, samples) if asked is None else asked
-        self.finals = Finals(apart(pipe), latents, said, {"guidance_scale": guidance_scale})
+        self.finals = Finals.apart(
+            pipe, samples, seed=seed, asked=asked, guidance_scale=guidance_scale
+        )
         self.refused: FPDMError | ValueError | None = None
         self.tried: list[Tried] = []
         self.sensitivities: list[Sensitivity] = []
@@ -193,6 +188,23 @@ class Calibrating:
         yield from self._try([w for way in best for w in self.choices.around(way)], goal)
         yield from self._try(self._combined(best), goal)
         self.calibration = self._made()
+
+    def follow(self, bar: Any) -> Calibration:
+        """Calibrate under a progress bar.
+
+        Args:
+            bar: of tqdm, in block passes of a sample.
+
+        Returns:
+            The calibration.
+        """
+        for state in self:
+            bar.total = state.total
+            bar.set_postfix_str(state.doing, refresh=False)
+            bar.update(state.done - bar.n)
+        bar.total = self.done
+        bar.update(self.done - bar.n)
+        return self.calibration
 
     def _made(self) -> Calibration:
         return Calibration(

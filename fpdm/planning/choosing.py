@@ -12,13 +12,12 @@ from fpdm import plugins
 from fpdm.calibration import Calibration, Tried, Way
 from fpdm.checks import check_real, check_whole
 from fpdm.errors import BudgetError, InvalidValueError
+from fpdm.planning.choices import MOST
 from fpdm.planning.costs import Costs
 from fpdm.planning.fitting import fits
 from fpdm.planning.identity import check_identity
 from fpdm.sampling import iteration_budget
 
-MOST = 1000
-"""Timesteps of a run at most; what a budget has left then goes into iterations."""
 AS_GOOD = 1.01
 """Times the least error, up to which a way that departs less from the usual one is taken."""
 REACH = 1.5
@@ -26,7 +25,6 @@ REACH = 1.5
 TINY = 1e-12
 WHY = ("iterations", "scheduler", "spacing", "solver", "init", "allocation")
 """Of a way, in the order in which reasons are given."""
-COMPONENTS = ("solver", "init", "allocation")
 STEADY = 0.93
 """Of the seconds asked for, that a plan is made for: a machine is not always equally fast."""
 

@@ -11,13 +11,11 @@ from typing import Any
 import torch
 from attrs import field, frozen
 
-from fpdm import plugins
 from fpdm.calibration import Way
-from fpdm.checks import sample_shape
-from fpdm.planning.finals import Finals, apart, usual_asked
+from fpdm.planning.choices import MOST
+from fpdm.planning.finals import Finals
+from fpdm.planning.fitting import wants_calibration
 
-MOST = 1000
-"""Timesteps of a run."""
 ROUNDS = 3
 SHORT, LONG = 4, 16
 """Timesteps of the runs that are timed."""
@@ -88,12 +86,7 @@ class Costs:
         key = (*run, device, dtype, torch.get_num_threads())
         known: dict[Any, Costs] = _KNOWN.setdefault(pipe, {})
         if key not in known:
-            latents = torch.randn(
-                count, *sample_shape(pipe.model.config), generator=torch.Generator().manual_seed(0)
-            )
-            asked = usual_asked(pipe.model, count)
-            always = {"guidance_scale": guidance_scale}
-            known[key] = cls(Finals(apart(pipe), latents, asked, always))
+            known[key] = cls(Finals.apart(pipe, count, guidance_scale=guidance_scale))
         return known[key]
 
     def budget(self, way: Way, seconds: float, *, most: int) -> int:
@@ -164,7 +157,7 @@ class Costs:
 
         A plan costs what equal shares do, and may know nothing of so short a run.
         """
-        if way.allocation is not None and plugins.resolve("allocation", way.allocation).calibrated:
+        if wants_calibration(way.allocation):
             way = way.without("allocation")
         started = time.perf_counter()
         self.finals.of(way, steps * (self.finals.explicit + iterations), steps=steps)

@@ -12,6 +12,7 @@ from attrs import frozen
 from torch import Tensor
 
 from fpdm.calibration import Way
+from fpdm.checks import sample_shape
 from fpdm.diffusion.conditions import LABELS, keyword_of
 from fpdm.sampling import StepRecord
 
@@ -49,6 +50,30 @@ class Finals:
     latents: Tensor
     asked: Mapping[str, Any]
     always: Mapping[str, Any]
+
+    @classmethod
+    def apart(
+        cls,
+        pipe: Any,
+        count: int,
+        *,
+        seed: int = 0,
+        asked: Mapping[str, Any] | None = None,
+        guidance_scale: float = 1.0,
+    ) -> Finals:
+        """Return what draws from the noise of a seed, on a pipeline apart.
+
+        Args:
+            pipe: the pipeline, which is left as it is.
+            count: samples.
+            seed: of the noise.
+            asked: what the samples are to be; None is each class in turn, or nothing.
+            guidance_scale: of all runs.
+        """
+        rng = torch.Generator().manual_seed(seed)
+        latents = torch.randn(count, *sample_shape(pipe.model.config), generator=rng)
+        said = usual_asked(pipe.model, count) if asked is None else asked
+        return cls(apart(pipe), latents, said, {"guidance_scale": guidance_scale})
 
     def of(self, way: Way, budget: int, *, steps: int | None = None, **others: Any) -> Final:
         """The samples of a run.

@@ -13,6 +13,15 @@ from fpdm.diffusion.spread import set_timesteps
 from fpdm.errors import InvalidValueError
 
 
+def wants_calibration(allocation: Any) -> bool:
+    """Whether an allocation looks at a calibration.
+
+    Args:
+        allocation: by name, by mapping with options, or an object; None is the usual one.
+    """
+    return allocation is not None and plugins.resolve("allocation", allocation).calibrated
+
+
 def fits(way: Way, steps: int, *, pipe: Any, calibration: Calibration) -> bool:
     """Whether the allocation of a way can be planned by a calibration.
 
@@ -22,8 +31,7 @@ def fits(way: Way, steps: int, *, pipe: Any, calibration: Calibration) -> bool:
         pipe: the pipeline that draws.
         calibration: of it.
     """
-    policy = None if way.allocation is None else plugins.resolve("allocation", way.allocation)
-    if policy is None or not policy.calibrated:
+    if not wants_calibration(way.allocation):
         return True
     try:
         scheduler = samplers.of_run(
@@ -35,6 +43,7 @@ def fits(way: Way, steps: int, *, pipe: Any, calibration: Calibration) -> bool:
         set_timesteps(scheduler, steps, spacing=way.spacing)
         calls = moments(scheduler)
         least = {"budget": len(calls), "steps": len(calls)}
+        policy = plugins.resolve("allocation", way.allocation)
         Allocator(policy, **least, moments=calls, calibration=calibration)
     except InvalidValueError:
         return False

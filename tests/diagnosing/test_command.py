@@ -147,7 +147,7 @@ def test_an_explicit_network_and_a_file_in_the_way_are_refused(folder, tmp_path,
 
 
 def test_without_matplotlib_there_is_no_picture_and_a_remark(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("fpdm.diagnosing.pictures.can_plot", lambda: False)
+    monkeypatch.setattr("fpdm.runtime.plotting.can_plot", lambda: False)
     code, _, remarks = run(capsys, "diagnose", folder, *SMALL, "--most", 1, "--out", tmp_path)
     assert code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["diagnosis.json"]
